@@ -22,7 +22,8 @@ async fn meet(
     client: &Client,
     name: &str,
 ) -> (io::Result<AtServer>, io::Result<AtClient>) {
-    let (ours, theirs) = duplex(256);
+    // Room for the tickets, which the server sends when the client is done already.
+    let (ours, theirs) = duplex(16 * 1024);
     let name = ServerName::try_from(name.to_owned()).unwrap();
     tokio::join!(accept(server, ours), connect(client, &name, theirs))
 }

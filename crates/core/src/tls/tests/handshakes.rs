@@ -8,7 +8,7 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
 use super::*;
-use crate::tls::{ClientAuth, ClientBuilder, Fingerprint, ServerBuilder, Version};
+use crate::tls::{ClientAuth, ClientBuilder, Fingerprint, Roots, ServerBuilder, Version};
 
 #[tokio::test(start_paused = true)]
 async fn both_versions_shake_hands_and_resume() {
@@ -116,6 +116,12 @@ async fn names_choose_the_certificate() {
     }
 }
 
+/// What a client that verifies one kind of signature only knows.
+const P256_ONLY: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[webpki::aws_lc_rs::ECDSA_P256_SHA256],
+    mapping: &[(SignatureScheme::ECDSA_NISTP256_SHA256, &[webpki::aws_lc_rs::ECDSA_P256_SHA256])],
+};
+
 #[tokio::test(start_paused = true)]
 async fn two_kinds_of_key_for_one_name() {
     let desk = Desk::new();
@@ -133,13 +139,7 @@ async fn two_kinds_of_key_for_one_name() {
     // Verifies P-256 only.
     let p256 = Client::from_config(
         rustls::ClientConfig::builder_with_provider(Arc::new(CryptoProvider {
-            signature_verification_algorithms: WebPkiSupportedAlgorithms {
-                all: &[webpki::aws_lc_rs::ECDSA_P256_SHA256],
-                mapping: &[(
-                    SignatureScheme::ECDSA_NISTP256_SHA256,
-                    &[webpki::aws_lc_rs::ECDSA_P256_SHA256],
-                )],
-            },
+            signature_verification_algorithms: P256_ONLY,
             ..(*provider()).clone()
         }))
         .with_safe_default_protocol_versions()
@@ -330,5 +330,3 @@ async fn plain_text_is_not_tls() {
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     assert_says(&error, &["a client", "closed"]);
 }
-
-use crate::tls::Roots;
