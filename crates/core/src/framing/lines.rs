@@ -70,6 +70,8 @@ pub struct Lines {
     searched: usize,
     /// Raw bytes that turned out to be lines; they come before the input.
     returned: Bytes,
+    /// Whether the last event was raw bytes.
+    was_raw: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +114,7 @@ impl Lines {
             mode: Mode::Line,
             searched: 0,
             returned: Bytes::new(),
+            was_raw: false,
         }
     }
 
@@ -210,6 +213,13 @@ impl Lines {
     #[must_use]
     pub fn is_raw(&self) -> bool {
         matches!(self.mode, Mode::Counted(_) | Mode::Raw)
+    }
+
+    /// Whether the last event was raw bytes rather than a line. The last of counted bytes were raw,
+    /// though what follows them is a line.
+    #[must_use]
+    pub fn was_raw(&self) -> bool {
+        self.was_raw
     }
 
     /// Where the LF is that ends the first line, the first `searched` bytes being known to have none.
@@ -315,12 +325,17 @@ impl Protocol for Lines {
         if !self.returned.is_empty() {
             self.put_back(wire);
         }
-        match self.mode {
+        let is_raw = self.is_raw();
+        let event = match self.mode {
             Mode::Line => self.line(wire),
             Mode::Skip => self.skip(wire),
             Mode::Counted(left) => self.counted(left, wire),
             Mode::Raw => Ok(everything(wire)),
+        }?;
+        if event.is_some() {
+            self.was_raw = is_raw;
         }
+        Ok(event)
     }
 
     #[inline]

@@ -44,7 +44,7 @@ where
 /// use ropewalk_core::testing::Cuts;
 ///
 /// let heard = Cuts::of(|| Raw)
-///     .flowing(|bytes| Some(bytes.clone())) // how they are divided is not the point
+///     .flowing(|_, bytes| Some(bytes.clone())) // how they are divided is not the point
 ///     .answering(|stage, bytes| stage.say(bytes))
 ///     .check(b"echo");
 /// assert_eq!(heard.events, [r#"b"echo""#]);
@@ -94,7 +94,7 @@ impl<'a, P: Protocol, S> Cuts<'a, P, S> {
     /// Joins neighbouring events for which this gives bytes: pieces of a longer run, whose division
     /// depends on the cut and does not matter.
     #[must_use]
-    pub fn flowing(mut self, flow: impl Fn(&P::In) -> Option<Bytes> + 'a) -> Self {
+    pub fn flowing(mut self, flow: impl Fn(&P, &P::In) -> Option<Bytes> + 'a) -> Self {
         self.subject.flow = Box::new(flow);
         self
     }
@@ -217,4 +217,101 @@ fn shown(cutting: Cutting, input: &[u8]) -> String {
         shown.push("…".into());
     }
     shown.join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::Wire;
+
+    /// A protocol with one of the usual mistakes.
+    #[derive(Debug, Clone, Copy)]
+    enum Wrong {
+        /// One read is one message.
+        ReadIsMessage,
+        /// CR at the end of a read is the end of a line.
+        SplitCrlf,
+        /// An answer for each read.
+        AnswersReads,
+        /// An error as long as the input is short.
+        Impatient,
+        /// Asks for more than its cap.
+        BeyondCap,
+        /// Tells without consuming.
+        Endless,
+        /// Leaves what came in the last read.
+        Forgets,
+    }
+
+    impl Protocol for Wrong {
+        type In = String;
+        type Out = ();
+        type Error = io::Error;
+
+        fn receive(&mut self, wire: &mut Wire) -> io::Result<Option<String>> {
+            if wire.input.is_empty() {
+                return Ok(None);
+            }
+            let take = |wire: &mut Wire| String::from_utf8_lossy(&wire.input.split()).into_owned();
+            match self {
+                Self::ReadIsMessage => Ok(Some(take(wire))),
+                Self::SplitCrlf if wire.input.ends_with(b"\r") => Ok(Some(take(wire))),
+                Self::AnswersReads => {
+                    let _ = take(wire);
+                    wire.output.put(b"ok\n");
+                    Ok(None)
+                }
+                Self::Impatient if wire.input.len() < 3 => Err(io::Error::other("too short")),
+                Self::Impatient if !wire.eof => Ok(None),
+                Self::Impatient => Ok(Some(take(wire))),
+                Self::Endless => Ok(Some("again".into())),
+                Self::Forgets if wire.input.len() > 2 => {
+                    wire.input.clear();
+                    Ok(None)
+                }
+                Self::SplitCrlf | Self::BeyondCap | Self::Forgets => Ok(None),
+            }
+        }
+
+        fn send(&mut self, (): (), _: &mut Wire) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn input_cap(&self) -> usize {
+            if matches!(self, Self::BeyondCap) { 4 } else { 1024 }
+        }
+    }
+
+    fn check(wrong: Wrong, input: &str, parts: &[&str]) {
+        let difference = match Cuts::of(|| wrong).run(input.as_bytes()) {
+            Ok(heard) => heard.error.expect("every cut is equally wrong, but wrong"),
+            Err(difference) => difference,
+        };
+        for part in parts {
+            assert!(difference.contains(part), "{wrong:?}: {part:?} is not in\n{difference}");
+        }
+    }
+
+    #[test]
+    fn every_usual_mistake_is_found_and_shown() {
+        let bytewise = "cut byte by byte: \"a\" | \"b\"";
+        check(Wrong::ReadIsMessage, "ab", &[bytewise, "event 0, uncut: \"ab\"", "cut:   \"a\""]);
+        check(Wrong::SplitCrlf, "a\r\nb", &["\"\\r\" | ", "uncut: (none)", "cut:   \"a\\r\""]);
+        check(Wrong::AnswersReads, "ab", &["output, uncut: \"ok\\n\"", "\"ok\\nok\\n\""]);
+        check(Wrong::Impatient, "abcd", &["event 0, uncut: \"abcd\"", "cut:   (none)"]);
+        check(Wrong::BeyondCap, "abcdef", &["4 bytes of input before it", "input_cap is 4"]);
+        check(Wrong::Endless, "a", &["events in a row consumed no input"]);
+        check(Wrong::Forgets, "abcd", &["unconsumed input, uncut: \"\"", "cut:   \"d\""]);
+    }
+
+    #[test]
+    fn a_long_input_is_shown_near_its_cuts() {
+        let input = [b'x'; 100];
+        let cutting = Cutting::Two { turn: 0, at: 90 };
+        let x = |count| quoted(&input[..count]);
+        assert_eq!(shown(cutting, &input), format!("{}…{} | {}", x(24), x(24), x(10)));
+        assert!(shown(Cutting::Bytewise, &input).ends_with("\"x\" | …"));
+    }
 }

@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::subject::ENDLESS;
 use crate::{Protocol, Wire};
+
+/// So many exchanges at one moment are taken for a conversation that never ends.
+const ENDLESS_TALK: usize = 10_000_000;
 
 /// Two protocols and the two wires between them, in virtual time.
 ///
@@ -154,9 +158,15 @@ impl<P: Protocol> Side<P> {
 
     /// Asks for events until there are none.
     fn pump(&mut self) {
+        let mut idle = 0;
         while !self.is_deaf() {
+            let before = self.wire.input.len();
             match self.protocol.receive(&mut self.wire) {
-                Ok(Some(event)) => self.heard.push_back(event),
+                Ok(Some(event)) => {
+                    self.heard.push_back(event);
+                    idle = if self.wire.input.len() == before { idle + 1 } else { 0 };
+                    assert!(idle < ENDLESS, "{ENDLESS} events in a row consumed no input");
+                }
                 Ok(None) => break,
                 Err(error) => self.error = Some(error),
             }
@@ -220,11 +230,15 @@ impl<C: Protocol, S: Protocol> Pair<C, S> {
     /// Carries everything that can be carried at this moment, until both sides are silent.
     ///
     /// # Panics
-    /// When a protocol lets its deadline stand after it has passed.
+    /// When a protocol lets its deadline stand after it has passed, or two never stop talking.
     pub fn drive(&mut self) {
-        loop {
+        for exchange in 0.. {
+            assert!(exchange < ENDLESS_TALK, "two protocols that never stop talking");
             self.client.pump();
             self.server.pump();
+            // Here and not at the end: with a ping at every look there would be none.
+            self.client.assert_awake("client");
+            self.server.assert_awake("server");
             let arrival = self.now + self.latency;
             let sent = (self.client.depart(), self.server.depart());
             let mut moved = !sent.0.is_empty() || !sent.1.is_empty();
@@ -236,8 +250,6 @@ impl<C: Protocol, S: Protocol> Pair<C, S> {
                 break;
             }
         }
-        self.client.assert_awake("client");
-        self.server.assert_awake("server");
     }
 
     /// Lets time pass. Both sides hear of every deadline and every arrival at its very moment.
@@ -273,5 +285,105 @@ impl<P: Protocol> fmt::Debug for Side<P> {
             .field("arriving", &self.arriving.len())
             .field("failed", &self.error.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::framing::{FrameError, Lines};
+
+    /// Says `ping` when the peer was silent for a minute, and fails when it is silent for two.
+    #[derive(Debug)]
+    struct Watchful {
+        lines: Lines,
+        since: Option<Instant>,
+        pinged: bool,
+        careless: bool,
+    }
+
+    impl Watchful {
+        fn new() -> Self {
+            Self { lines: Lines::crlf(), since: None, pinged: false, careless: false }
+        }
+    }
+
+    impl Protocol for Watchful {
+        type In = Bytes;
+        type Out = crate::framing::LineOut;
+        type Error = FrameError;
+
+        fn receive(&mut self, wire: &mut Wire) -> Result<Option<Bytes>, FrameError> {
+            let line = self.lines.receive(wire)?;
+            if line.is_some() || self.since.is_none() {
+                (self.since, self.pinged) = (Some(wire.now), false);
+            } else if self.deadline().is_some_and(|deadline| deadline <= wire.now) {
+                if self.pinged {
+                    return Err(FrameError::Malformed { what: "silence" });
+                }
+                self.pinged = !self.careless;
+                self.lines.send("ping".into(), wire)?;
+            }
+            Ok(line)
+        }
+
+        fn send(&mut self, item: Self::Out, wire: &mut Wire) -> Result<(), FrameError> {
+            self.lines.send(item, wire)
+        }
+
+        fn deadline(&self) -> Option<Instant> {
+            Some(self.since? + Duration::from_secs(if self.pinged { 120 } else { 60 }))
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn deadlines_are_met_exactly_and_arrivals_too() {
+        let mut pair = Pair::new(Lines::crlf(), Watchful::new()).latency(SECOND);
+        pair.advance(60 * SECOND);
+        assert_eq!(pair.client.hear(), None, "the ping is on its way");
+        pair.advance(SECOND);
+        assert_eq!(pair.client.hear().as_deref(), Some(&b"ping"[..]));
+        pair.client.say("pong").expect("a line");
+        // In one long step: the pong arrives at 62, pings leave at 122, the end is at 182.
+        pair.advance(1000 * SECOND);
+        assert_eq!(pair.client.hear_all(), ["ping"]);
+        assert_eq!(pair.server.hear_all(), ["pong"]);
+        assert!(pair.server.error().is_some_and(|error| error.to_string().contains("silence")));
+        assert_eq!(pair.server.protocol.since.map(|since| pair.now() - since), Some(999 * SECOND));
+    }
+
+    #[test]
+    #[should_panic(expected = "a deadline of the server's has passed")]
+    fn a_deadline_that_stands_is_found() {
+        let server = Watchful { careless: true, ..Watchful::new() };
+        Pair::new(Lines::crlf(), server).advance(60 * SECOND);
+    }
+
+    #[test]
+    fn the_end_follows_what_was_said_and_the_other_direction_stays_open() {
+        let mut pair = Pair::new(Lines::crlf(), Lines::crlf()).chunk(1).latency(SECOND);
+        pair.client.say("last words").expect("a line");
+        pair.client.finish();
+        pair.client.finish();
+        pair.drive();
+        assert!(!pair.server.wire.eof);
+        pair.advance(SECOND);
+        assert!(pair.server.wire.eof && !pair.client.wire.eof);
+        assert_eq!(pair.server.hear_all(), ["last words"]);
+        pair.server.say("farewell").expect("a line");
+        pair.advance(SECOND);
+        assert_eq!(pair.client.hear_all(), ["farewell"]);
+    }
+
+    #[test]
+    fn more_than_the_cap_comes_in_portions() {
+        let mut pair = Pair::new(crate::framing::Raw, crate::framing::Raw);
+        pair.client.say(vec![b'x'; 1_000_000]).expect("bytes");
+        pair.drive();
+        let portions: Vec<usize> = pair.server.hear_all().iter().map(Bytes::len).collect();
+        assert_eq!(portions.iter().sum::<usize>(), 1_000_000);
+        assert!(portions.iter().all(|len| *len <= pair.server.protocol.input_cap()));
     }
 }

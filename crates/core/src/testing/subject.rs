@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use crate::{Protocol, Wire};
 
 /// So many events in a row that consume nothing are taken for an endless loop.
-const ENDLESS: usize = 10_000;
+pub(super) const ENDLESS: usize = 10_000;
 
 /// What a test's closure is given: the protocol, its wire and the test's own state.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ type Cue<'a, P, S> =
     Box<dyn Fn(&mut Stage<'_, P, S>, &str) -> Result<(), <P as Protocol>::Error> + 'a>;
 
 /// Takes the bytes out of an event that is a piece of a longer run.
-type Flow<'a, P> = Box<dyn Fn(&<P as Protocol>::In) -> Option<Bytes> + 'a>;
+type Flow<'a, P> = Box<dyn Fn(&P, &<P as Protocol>::In) -> Option<Bytes> + 'a>;
 
 /// How to make the protocol under test, and how the test plays its user.
 pub(super) struct Subject<'a, P: Protocol, S> {
@@ -58,7 +58,7 @@ impl<'a, P: Protocol, S> Subject<'a, P, S> {
             start: Box::new(|_, ()| Ok(())),
             answer: Box::new(|_, _| Ok(())),
             cue: None,
-            flow: Box::new(|_| None),
+            flow: Box::new(|_, _| None),
         }
     }
 }
@@ -184,7 +184,7 @@ where
 
     /// Notes an event and lets the test answer it.
     fn tell(&mut self, event: P::In) {
-        match ((self.subject.flow)(&event), self.told.last_mut()) {
+        match ((self.subject.flow)(&self.protocol, &event), self.told.last_mut()) {
             (Some(bytes), Some(Told::Flow(flow))) => flow.extend_from_slice(&bytes),
             (Some(bytes), _) => self.told.push(Told::Flow(BytesMut::from(&bytes[..]))),
             (None, _) => self.told.push(Told::Event(format!("{event:?}"))),

@@ -128,7 +128,7 @@ impl<'a, P: Protocol, S> Script<'a, P, S> {
 
     /// Joins neighbouring events for which this gives bytes, as in [`Cuts`](super::Cuts::flowing).
     #[must_use]
-    pub fn flowing(mut self, flow: impl Fn(&P::In) -> Option<Bytes> + 'a) -> Self {
+    pub fn flowing(mut self, flow: impl Fn(&P, &P::In) -> Option<Bytes> + 'a) -> Self {
         self.subject.flow = Box::new(flow);
         self
     }

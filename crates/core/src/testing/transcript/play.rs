@@ -222,4 +222,55 @@ mod tests {
         check("", &["", "\r\n"], None);
         check("a--b--c", &["a", "b", "c"], Some(7));
     }
+
+    /// What goes wrong when an echo that fails at `boom` and cues `say` plays `text`.
+    fn failure(text: &str) -> String {
+        use crate::framing::{FrameError, Lines};
+        use crate::testing::{Role, Script};
+        let outcome = Script::new(Role::Server, Lines::crlf)
+            .starting(|stage| stage.say("hello"))
+            .answering(|stage, line| match &line[..] {
+                b"boom" => Err(FrameError::Malformed { what: "boom" }),
+                // The mistake that only a cut shows: it looks at what else has come.
+                b"peek" if stage.wire.input.is_empty() => stage.say("alone"),
+                b"silent" => Ok(()),
+                _ => stage.say(line),
+            })
+            .run(text);
+        outcome.map_or_else(|failure| failure.to_string(), |()| "it passes".into())
+    }
+
+    #[test]
+    fn failures_say_where_and_what() {
+        let check = |text: &str, expected: &str| assert_eq!(failure(text), expected, "{text}");
+        check("S: hello\nC: a\nS: a\n+1s\nC: boom\n! boom\nS: <eof>", "it passes");
+        check("S: hello\n= a\nC: a", "2: expected an event with \"a\", got none");
+        check("C: a", "1: the protocol says more before the peer goes on: \"hello\\r\\n\"");
+        check(
+            "S: hello\nC: a\nC: b\nS: a\nS: c",
+            "5: expected \"c\\r\\n\"\n  but the protocol says \"b\\r\\n\"",
+        );
+        check(
+            "S: hello\nC: boom\nS: boom",
+            "3: expected \"boom\\r\\n\"\n  but the protocol says nothing; it failed: \
+             the peer breaks the framing: boom",
+        );
+        check(
+            "S: hello\nC: boom\n# comment\n+1s",
+            "4: the protocol fails before time passes: the peer breaks the framing: boom",
+        );
+        check("S: hello\nC: boom\n! boom\nC: a", "4: the protocol is over and reads no more");
+        check("S: hello\nC: a\n! boom", "3: expected an error with \"boom\", got none");
+        check("S: hello\nC: a\nS: a\nS: <eof>", "4: the protocol does not end: it waits for more");
+        check("S: hello\n@ cue", "2: a cue, and no closure for cues");
+        check(
+            "S: hello\nC: silent\n= silent\nC: silent",
+            "4: an event that is not listed and the transcript ends: b\"silent\"",
+        );
+        check(
+            "S: hello\nC: peek\nC: x\nS: peek\nS: x",
+            "4: expected \"peek\\r\\n\"\n  but the protocol says \"alone\\r\\n\"\n  (it \
+             passes uncut; here the peer's words were cut byte by byte)",
+        );
+    }
 }
