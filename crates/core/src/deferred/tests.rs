@@ -10,6 +10,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// One step of a member of a group: how many seconds it takes, and what it gives (`None`: abandoned).
 type Plan = (u64, Option<Result<u32, &'static str>>);
 
+/// A name, the plans, and what is expected: outcome, seconds, how many were cancelled.
+type Row<'a, T> = (&'a str, &'a [Plan], (T, u64, usize));
+
 /// Begins one operation for each plan, and counts in the second result those that were cancelled.
 fn begin(plans: &[Plan]) -> (Vec<Deferred<Result<u32, String>>>, Arc<AtomicUsize>) {
     let cancelled = Arc::new(AtomicUsize::new(0));
@@ -66,7 +69,7 @@ impl From<String> for Failure {
 #[tokio::test(start_paused = true)]
 async fn gather_waits_for_all_and_keeps_the_order() {
     type Outcome = Result<Vec<Result<u32, String>>, Abandoned>;
-    let table: &[(&str, &[Plan], (Outcome, u64, usize))] = &[
+    let table: &[Row<'_, Outcome>] = &[
         ("none", &[], (Ok(vec![]), 0, 0)),
         (
             "in reverse",
@@ -91,19 +94,17 @@ async fn gather_waits_for_all_and_keeps_the_order() {
 
 #[tokio::test(start_paused = true)]
 async fn try_gather_stops_at_the_first_failure() {
-    let table: &[(&str, &[Plan], Result<Vec<u32>, &str>, u64, usize)] = &[
-        ("none", &[], Ok(vec![]), 0, 0),
-        ("all", &[(2, Some(Ok(1))), (1, Some(Ok(2)))], Ok(vec![1, 2]), 2, 0),
-        ("first in time", &[(4, Some(Err("late"))), (2, Some(Err("soon")))], Err("soon"), 2, 1),
+    let table: &[Row<'_, Result<Vec<u32>, &str>>] = &[
+        ("none", &[], (Ok(vec![]), 0, 0)),
+        ("all", &[(2, Some(Ok(1))), (1, Some(Ok(2)))], (Ok(vec![1, 2]), 2, 0)),
+        ("first in time", &[(4, Some(Err("late"))), (2, Some(Err("soon")))], (Err("soon"), 2, 1)),
         (
             "abandoned",
             &[(4, Some(Ok(1))), (1, None)],
-            Err("the operation was abandoned before it had a result"),
-            1,
-            1,
+            (Err("the operation was abandoned before it had a result"), 1, 1),
         ),
     ];
-    for (name, plans, outcome, seconds, losers) in table {
+    for (name, plans, (outcome, seconds, losers)) in table {
         let outcome = outcome.clone().map_err(|text| Failure(text.into()));
         let run = async |all: Vec<Deferred<Result<u32, String>>>| {
             let all = all
@@ -118,7 +119,7 @@ async fn try_gather_stops_at_the_first_failure() {
 #[tokio::test(start_paused = true)]
 async fn first_cancels_the_losers() {
     type Outcome = Result<Result<u32, String>, Abandoned>;
-    let table: &[(&str, &[Plan], (Outcome, u64, usize))] = &[
+    let table: &[Row<'_, Outcome>] = &[
         ("none", &[], (Err(Abandoned), 0, 0)),
         ("the quickest", &[(3, Some(Ok(1))), (1, Some(Ok(2))), (2, None)], (Ok(Ok(2)), 1, 2)),
         ("not the abandoned", &[(1, None), (2, Some(Ok(2)))], (Ok(Ok(2)), 2, 0)),
