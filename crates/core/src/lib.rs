@@ -33,3 +33,11 @@ pub mod transport;
 
 #[cfg(feature = "io")]
 pub use address::Address;
+#[cfg(feature = "io")]
+pub use connection::{Allowance, Connection, Direction, Shape, Tap};
+#[cfg(feature = "io")]
+pub use factory::{BoxError, Factory, Refusal};
+#[cfg(feature = "io")]
+pub use peer::Peer;
+#[cfg(feature = "io")]
+pub use transport::Transport;
