@@ -9,19 +9,17 @@ mod backoff;
 mod client;
 mod group;
 
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 use tokio::time::Instant;
 
+use crate::BoxError;
+
 pub use backoff::{Backoff, Delays};
 pub use client::{ClientService, Link, Online};
 pub use group::{Laggard, Services, StartError, StopError};
-
-/// Any error, of a service that may be anybody's.
-type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Something with a start and a stop that the command supervises: Twisted's `Service`.
 ///

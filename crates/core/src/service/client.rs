@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::{Backoff, BoxError, BoxFuture, Delays, Service};
+use super::{Backoff, BoxFuture, Delays, Service};
+use crate::BoxError;
 use crate::deferred::{Deferred, Resolver};
 
 /// How long one try to connect may take, unless [`ClientService::connect_within`] says otherwise.

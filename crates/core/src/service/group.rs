@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{BoxError, BoxService, Service};
+use super::{BoxService, Service};
+use crate::BoxError;
 
 /// How long those that had started may take to stop when a later one fails to start, unless
 /// [`Services::rollback`] says otherwise.
