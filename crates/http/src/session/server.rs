@@ -188,6 +188,9 @@ impl Server {
     /// A request's head, if it is whole.
     fn await_request(&mut self, wire: &mut Wire) -> Result<Option<ServerIn>> {
         self.skip_blank(wire);
+        if !self.blank && wire.input[..] == *b"\r" {
+            return self.await_more(wire);
+        }
         // Something else than HTTP, TLS say, need not be waited for.
         if let Some(first) = wire.input.first().filter(|&&byte| !is_head_start(byte)) {
             let fault = match first {

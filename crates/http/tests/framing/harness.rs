@@ -10,40 +10,40 @@ use ropewalk_http::session::{Client, Server};
 use ropewalk_http::{BodyLength, Event, Limits, Outgoing, Timeouts};
 
 /// Either role.
-pub enum Session {
+pub(crate) enum Session {
     Server(Server),
     Client(Client),
 }
 
 /// A session with its wire, and what it has said so far.
-pub struct Stage {
-    pub session: Session,
-    pub wire: Wire,
+pub(crate) struct Stage {
+    pub(crate) session: Session,
+    pub(crate) wire: Wire,
     /// Events as lines, adjacent data joined, and how it ended.
-    pub heard: Vec<String>,
-    pub begun: Instant,
+    pub(crate) heard: Vec<String>,
+    pub(crate) begun: Instant,
 }
 
 impl Stage {
-    pub fn new(session: Session) -> Self {
+    pub(crate) fn new(session: Session) -> Self {
         let begun = Instant::now();
         Self { session, wire: Wire::new(begun), heard: Vec::new(), begun }
     }
 
-    pub fn server(limits: Limits) -> Self {
+    pub(crate) fn server(limits: Limits) -> Self {
         Self::new(Session::Server(Server::new(limits, Timeouts::default())))
     }
 
-    pub fn client(limits: Limits) -> Self {
+    pub(crate) fn client(limits: Limits) -> Self {
         Self::new(Session::Client(Client::new(limits, Timeouts::default())))
     }
 
     /// The next event as a line; an error is a last line.
-    pub fn pull(&mut self) -> Option<String> {
+    pub(crate) fn pull(&mut self) -> Option<String> {
         match &mut self.session {
             Session::Server(server) => match server.receive(&mut self.wire) {
                 Ok(event) => {
-                    event.map(|event| event_text(event, request_text, |never| match never {}))
+                    event.map(|event| event_text(event, request_text, |never| match *never {}))
                 }
                 Err(error) => Some(error_text(&error)),
             },
@@ -55,7 +55,7 @@ impl Stage {
     }
 
     /// Takes in everything there is, answering each whole request with 200 if `answer`.
-    pub fn listen(&mut self, answer: bool) {
+    pub(crate) fn listen(&mut self, answer: bool) {
         while let Some(line) = self.pull() {
             if answer && line == "end" {
                 if let Session::Server(server) = &mut self.session {
@@ -83,21 +83,21 @@ impl Stage {
         }
     }
 
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         match &self.session {
             Session::Server(server) => server.is_over(),
             Session::Client(client) => client.is_over(),
         }
     }
 
-    pub fn is_switched(&self) -> bool {
+    pub(crate) fn is_switched(&self) -> bool {
         match &self.session {
             Session::Server(server) => server.is_switched(),
             Session::Client(client) => client.is_switched(),
         }
     }
 
-    pub fn deadline(&self) -> Option<Duration> {
+    pub(crate) fn deadline(&self) -> Option<Duration> {
         let deadline = match &self.session {
             Session::Server(server) => server.deadline(),
             Session::Client(client) => client.deadline(),
@@ -105,7 +105,7 @@ impl Stage {
         deadline.map(|deadline| deadline - self.begun)
     }
 
-    pub fn said(&mut self) -> String {
+    pub(crate) fn said(&mut self) -> String {
         let said = self.wire.output.take().unwrap();
         escape(&said)
     }
@@ -140,7 +140,7 @@ fn fields_text(fields: &HeaderMap) -> String {
 }
 
 /// Who is told what, and what was wrong.
-pub fn error_text(error: &Error) -> String {
+pub(crate) fn error_text(error: &Error) -> String {
     let status = error.status().map_or("-".to_owned(), |status| status.as_str().to_owned());
     let what = match error {
         Error::Malformed { fault, .. } => format!("{fault:?}"),
@@ -159,12 +159,12 @@ pub fn error_text(error: &Error) -> String {
 }
 
 /// Bytes as text of one line.
-pub fn escape(bytes: &[u8]) -> String {
+pub(crate) fn escape(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string().replace("\\\"", "\"").replace("\\'", "'")
 }
 
 /// The reverse of [`escape`], and `\{N*text}` for text said N times.
-pub fn unescape(text: &str) -> Bytes {
+pub(crate) fn unescape(text: &str) -> Bytes {
     let mut bytes = Vec::new();
     let mut rest = text;
     while let Some((plain, escaped)) = rest.split_once('\\') {

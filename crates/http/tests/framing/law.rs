@@ -37,7 +37,7 @@ fn fields(dice: &mut Dice) -> HeaderMap {
     fields.insert("host", HeaderValue::from_static("example.com:8080"));
     for _ in 0..dice.below(12) {
         let name = match dice.below(2) {
-            0 => HeaderName::from_static(dice.one(NAMES)),
+            0 => HeaderName::from_static(NAMES[dice.below(NAMES.len())]),
             _ => HeaderName::from_bytes(&[b"x-", &dice.text(TOKEN, 1, 70)[..]].concat()).unwrap(),
         };
         fields.append(name, value(dice));
