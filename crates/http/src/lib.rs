@@ -1,1 +1,15 @@
-//! HTTP.
+//! HTTP/1.0 and 1.1.
+
+pub mod emit;
+pub mod error;
+pub mod parse;
+pub mod session;
+pub mod types;
+
+// The half that waits (feature `io`), to be enabled with its files:
+// #[cfg(feature = "io")] mod body;
+// #[cfg(feature = "io")] pub mod files;
+// #[cfg(feature = "io")] mod server;
+
+pub use error::{Blame, Error, Result};
+pub use types::{BodyLength, Event, Limits, Outgoing, Pace, Timeouts};
