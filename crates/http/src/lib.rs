@@ -1,1 +1,6 @@
 //! HTTP.
+
+#[cfg(feature = "io")]
+pub mod body;
+#[cfg(feature = "io")]
+pub mod files;
