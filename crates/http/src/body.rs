@@ -220,7 +220,9 @@ fn next_piece(pieces: &mut VecDeque<Piece>) -> Option<io::Result<Bytes>> {
         Piece::Bytes(bytes) => Ok(std::mem::take(bytes)),
         Piece::File(region) => read_some(region),
     };
-    pieces.pop_front_if(|piece| piece.len() == 0);
+    if pieces.front().is_some_and(|piece| piece.len() == 0) {
+        pieces.pop_front();
+    }
     Some(read)
 }
 
