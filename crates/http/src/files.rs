@@ -137,8 +137,8 @@ impl Files {
     /// When it cannot be opened or is no folder; the error names it.
     pub fn new(root: impl AsRef<Path>, settings: Settings) -> io::Result<Self> {
         let path = root.as_ref();
-        let root = Root::open(path, settings.follow_links, settings.without_openat2)
-            .map_err(|error| {
+        let root =
+            Root::open(path, settings.follow_links, settings.without_openat2).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot serve {}: {error}", path.display()))
             })?;
         let store = settings.cache.clone().map(Store::new);

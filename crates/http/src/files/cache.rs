@@ -181,8 +181,8 @@ mod tests {
             ("/b", 4, 0, true),
             ("/c", 4, 1, false), // 12 bytes
             ("/c", 2, 2, true),
-            ("/d", 0, 3, false), // four entries
-            ("/a", 3, 4, true),  // in its own place
+            ("/d", 0, 3, false),   // four entries
+            ("/a", 3, 4, true),    // in its own place
             ("/e", 4, 1003, true), // those of before 4 have grown old
             ("/f", 11, 3000, false),
         ] {

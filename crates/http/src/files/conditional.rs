@@ -75,9 +75,8 @@ fn same(condition: &HeaderValue, validators: Validators<'_>, now: SystemTime) ->
     }
     let Some(condition) = parse_date(condition) else { return false };
     // §8.8.2.2: it may have changed twice within the second that is not over yet.
-    let settled = now
-        .duration_since(validators.modified)
-        .is_ok_and(|age| age >= Duration::from_secs(1));
+    let settled =
+        now.duration_since(validators.modified).is_ok_and(|age| age >= Duration::from_secs(1));
     settled && seconds(condition) == seconds(validators.modified)
 }
 

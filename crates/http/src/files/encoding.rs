@@ -101,9 +101,8 @@ impl Weights {
 
     fn preference(self) -> Preference {
         let plain = self.identity.unwrap_or(0);
-        let mut liked: [_; 3] = Coding::ALL.map(|coding| {
-            (self.codings[coding as usize].or(self.any).unwrap_or(0), coding)
-        });
+        let mut liked: [_; 3] = Coding::ALL
+            .map(|coding| (self.codings[coding as usize].or(self.any).unwrap_or(0), coding));
         liked.sort_by_key(|&(weight, coding)| (std::cmp::Reverse(weight), coding));
         let mut packed = 0;
         let acceptable = liked.into_iter().filter(|&(weight, _)| weight > 0 && weight >= plain);

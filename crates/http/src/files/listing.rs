@@ -158,9 +158,10 @@ fn breadcrumb(html: &mut String, path: &[u8]) {
 fn summary(html: &mut String, entries: &[Entry], more: bool) {
     let folders = entries.iter().filter(|entry| entry.folder).count();
     let files = entries.len() - folders;
-    let bytes = entries.iter().filter(|entry| !entry.folder).fold(0_u64, |sum, entry| {
-        sum.saturating_add(entry.size)
-    });
+    let bytes = entries
+        .iter()
+        .filter(|entry| !entry.folder)
+        .fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
     html.push_str("<p class=\"sum\">");
     let mut parts = Vec::new();
     if folders > 0 {
@@ -223,10 +224,10 @@ fn icon(name: &[u8]) -> &'static str {
         b"zip" | b"gz" | b"tgz" | b"xz" | b"bz2" | b"zst" | b"br" | b"tar" | b"7z" | b"rar"
         | b"deb" | b"rpm" | b"jar" | b"iso" => "pack",
         b"html" | b"htm" | b"css" | b"js" | b"mjs" | b"json" | b"xml" | b"rs" | b"py" | b"c"
-        | b"h" | b"cpp" | b"go" | b"java" | b"rb" | b"sh" | b"toml" | b"yaml" | b"yml"
-        | b"sql" | b"wasm" => "code",
-        b"txt" | b"md" | b"rst" | b"log" | b"csv" | b"pdf" | b"odt" | b"doc" | b"docx"
-        | b"tex" | b"epub" | b"conf" | b"ini" => "text",
+        | b"h" | b"cpp" | b"go" | b"java" | b"rb" | b"sh" | b"toml" | b"yaml" | b"yml" | b"sql"
+        | b"wasm" => "code",
+        b"txt" | b"md" | b"rst" | b"log" | b"csv" | b"pdf" | b"odt" | b"doc" | b"docx" | b"tex"
+        | b"epub" | b"conf" | b"ini" => "text",
         _ => "file",
     }
 }
@@ -396,7 +397,11 @@ mod tests {
     #[test]
     fn hostile_names_stay_text() {
         for (name, link, shown) in [
-            ("<script>alert(1)</script>", "%3Cscript%3Ealert%281%29%3C%2Fscript%3E", "&lt;script&gt;"),
+            (
+                "<script>alert(1)</script>",
+                "%3Cscript%3Ealert%281%29%3C%2Fscript%3E",
+                "&lt;script&gt;",
+            ),
             ("\"onload=x", "%22onload%3Dx", "&quot;onload=x"),
             ("'x'", "%27x%27", "&#39;x&#39;"),
             ("a&amp;b", "a%26amp%3Bb", "a&amp;amp;b"),

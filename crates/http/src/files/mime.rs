@@ -25,8 +25,20 @@ fn split(base: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Names that need no extension to be known as text.
 fn bare(base: &[u8]) -> HeaderValue {
     let text = [
-        "AUTHORS", "CHANGELOG", "CHANGES", "CONTRIBUTING", "COPYING", "Dockerfile", "INSTALL",
-        "LICENSE", "Makefile", "NEWS", "NOTICE", "README", "TODO", "VERSION",
+        "AUTHORS",
+        "CHANGELOG",
+        "CHANGES",
+        "CONTRIBUTING",
+        "COPYING",
+        "Dockerfile",
+        "INSTALL",
+        "LICENSE",
+        "Makefile",
+        "NEWS",
+        "NOTICE",
+        "README",
+        "TODO",
+        "VERSION",
     ];
     let known = text.iter().any(|name| name.as_bytes() == base);
     HeaderValue::from_static(if known { PLAIN } else { UNKNOWN })
@@ -40,9 +52,7 @@ fn common(extension: &[u8]) -> Option<&'static str> {
         b"css" => "text/css; charset=utf-8",
         b"js" | b"mjs" => "text/javascript; charset=utf-8",
         b"txt" | b"log" | b"conf" | b"cfg" | b"ini" | b"rs" | b"go" | b"py" | b"sh" | b"c"
-        | b"h" | b"toml" | b"lock" | b"yaml" | b"yml" | b"diff" | b"patch" | b"tsx" => {
-            PLAIN
-        }
+        | b"h" | b"toml" | b"lock" | b"yaml" | b"yml" | b"diff" | b"patch" | b"tsx" => PLAIN,
         b"md" => "text/markdown; charset=utf-8",
         b"csv" => "text/csv; charset=utf-8",
         b"xml" => "text/xml",

@@ -103,7 +103,8 @@ impl Root {
     fn descriptor(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, Unopened> {
         let name = if name.is_empty() { b"." } else { name };
         if self.walk {
-            Ok(Walk { root: self.folder.as_fd(), links: 0, follow: self.follow }.open(name, flags)?)
+            Ok(Walk { root: self.folder.as_fd(), links: 0, follow: self.follow }
+                .open(name, flags)?)
         } else {
             Ok(openat2(self.folder.as_fd(), name, flags, self.follow)?)
         }
@@ -154,7 +155,12 @@ const LOOK: OFlags = OFlags::PATH;
 const LOOK: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
 
 #[cfg(target_os = "linux")]
-fn openat2(root: BorrowedFd<'_>, name: &[u8], flags: OFlags, follow: bool) -> Result<OwnedFd, Errno> {
+fn openat2(
+    root: BorrowedFd<'_>,
+    name: &[u8],
+    flags: OFlags,
+    follow: bool,
+) -> Result<OwnedFd, Errno> {
     use rustix::fs::ResolveFlags;
     let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     if !follow {

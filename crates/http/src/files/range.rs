@@ -95,9 +95,10 @@ fn add(ranges: &mut Vec<Range<u64>>, range: Range<u64>) {
         ranges.push(range);
         return;
     };
-    let united = ranges.iter().filter(touched).fold(range.clone(), |sum, other| {
-        sum.start.min(other.start)..sum.end.max(other.end)
-    });
+    let united = ranges
+        .iter()
+        .filter(touched)
+        .fold(range.clone(), |sum, other| sum.start.min(other.start)..sum.end.max(other.end));
     ranges.retain(|other| !near(other, &range));
     ranges.insert(place, united);
 }

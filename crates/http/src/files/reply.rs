@@ -77,8 +77,7 @@ impl Shared {
         range: Range<u64>,
     ) -> Result<Response<Body>, Problem> {
         let content_range = field(range::content_range(&range, head.facts.size));
-        let mut response =
-            Response::new(body(source.piece(range, self.settings.sendfile_from)?));
+        let mut response = Response::new(body(source.piece(range, self.settings.sendfile_from)?));
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         *response.headers_mut() = self.fields(head, head.media.clone());
         response.headers_mut().insert(CONTENT_RANGE, content_range);
