@@ -27,145 +27,17 @@ fn ways() -> [Settings; 4] {
 #[test]
 fn nothing_outside_the_root_by_any_spelling() {
     let folder = Folder::new();
-    let long = "x".repeat(300);
-    let deep = "d/".repeat(3000);
-    let spellings = [
-        // `..` as it is
-        "/..",
-        "/../",
-        "/../outside.txt",
-        "/../../outside.txt",
-        "/dir/../../outside.txt",
-        "/dir/../outside.txt",
-        "/dir/..",
-        "/dir/../",
-        "/dir/../a.txt",
-        "/./a.txt",
-        "/.",
-        "/./",
-        "/dir/.",
-        "/dir/./b.txt",
-        "//../outside.txt",
-        "/..//outside.txt",
-        "/.../outside.txt",
-        "/../root/a.txt",
-        "/dir/sub/../../../outside.txt",
-        "/..;/outside.txt",
-        "/..;x=1/outside.txt",
-        // encoded once
-        "/%2e%2e/outside.txt",
-        "/%2E%2E/outside.txt",
-        "/.%2e/outside.txt",
-        "/%2e./outside.txt",
-        "/%2e/a.txt",
-        "/%2e%2e",
-        "/%2e%2e/",
-        "/dir/%2e%2e/%2e%2e/outside.txt",
-        "/%2e%2e%2foutside.txt",
-        "/..%2foutside.txt",
-        "/..%2Foutside.txt",
-        "/%2foutside.txt",
-        "/dir%2fb.txt",
-        "/dir%2f..%2f..%2foutside.txt",
-        "/%2fetc%2fpasswd",
-        "//etc/passwd",
-        "///etc/passwd",
-        "/%2f/etc/passwd",
-        // encoded twice: decoded once, they are names that nothing has
-        "/%252e%252e/outside.txt",
-        "/%252e%252e%252foutside.txt",
-        "/..%252foutside.txt",
-        "/%25%32%65%25%32%65/outside.txt",
-        "/%%32%65%%32%65/outside.txt",
-        // encoded otherwise
-        "/%c0%ae%c0%ae/outside.txt",
-        "/%c0%ae%c0%ae%c0%afoutside.txt",
-        "/..%c0%afoutside.txt",
-        "/%e0%80%ae%e0%80%ae/outside.txt",
-        "/..%c1%9coutside.txt",
-        "/%u002e%u002e/outside.txt",
-        "/%uff0e%uff0e/outside.txt",
-        "/%ef%bc%8e%ef%bc%8e/outside.txt",
-        "/..%ef%bc%8foutside.txt",
-        "/%e2%80%a5/outside.txt",
-        // backslashes
-        "/..\\outside.txt",
-        "/..%5coutside.txt",
-        "/..%5Coutside.txt",
-        "/dir\\..\\..\\outside.txt",
-        "/%5c..%5coutside.txt",
-        "/dir%5cb.txt",
-        "/%2e%2e%5coutside.txt",
-        "/..%255coutside.txt",
-        // NUL, and broken escapes
-        "/a.txt%00",
-        "/a.txt%00.html",
-        "/%00",
-        "/..%00/outside.txt",
-        "/../outside.txt%00.txt",
-        "/dir/%00/b.txt",
-        "/a.txt%",
-        "/a.txt%2",
-        "/%zz",
-        "/%2x",
-        "/%-1",
-        "/%G0",
-        // empty components
-        "//",
-        "///",
-        "//a.txt",
-        "/dir//b.txt",
-        "/dir//",
-        "/a.txt/",
-        "/a.txt//",
-        "/a.txt/.",
-        "/a.txt/..",
-        "/a.txt/../a.txt",
-        "/a.txt/x",
-        "/index.html/",
-        // links that lead out, in themselves or on the way
-        "/link-out",
-        "/link-abs",
-        "/link-up",
-        "/link-up/",
-        "/link-up/outside.txt",
-        "/link-root/",
-        "/link-root/etc/passwd",
-        "/dir/link-far",
-        "/link-chain",
-        "/link-loop",
-        "/link-loop/x",
-        "/link-dangling",
-        "/link-proc/environ",
-        "/link-proc/root/etc/passwd",
-        "/link-through/outside.txt",
-        "/link-fd",
-        // what is no file
-        "/fifo",
-        "/socket",
-        "/fifo/",
-        "/link-fifo",
-        "/link-null",
-        // other forms of a target
-        "*",
-        "/a.txt?/../../outside.txt/",
-        "/a.txt;/../../outside.txt",
-        "http://host/../outside.txt",
-        "http://host/%2e%2e/outside.txt",
-        // long ones
-        &format!("/{long}"),
-        &format!("/dir/{long}/b.txt"),
-        &format!("/{deep}"),
-    ];
+    let spellings = include_str!("files/spellings.txt").lines();
+    let spellings = spellings.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let long = ["/".to_owned() + &"x".repeat(300), "/".to_owned() + &"d/".repeat(3000)];
+    let spellings: Vec<_> = spellings.chain(long.iter().map(String::as_str)).collect();
     assert!(spellings.len() >= 100);
     for settings in ways() {
         let files = folder.files(settings.clone());
-        for spelling in spellings {
+        for &spelling in &spellings {
             let answer = ask(&files, Method::GET, spelling, "");
-            // The one of them whose path is innocent, for `?` begins the query.
-            let innocent = spelling.starts_with("/a.txt?");
             let refused = matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND);
-            assert_ne!(refused, innocent, "{spelling:.80} {settings:?}: {}", answer.status);
+            assert!(refused, "{spelling:.80} {settings:?}: {}", answer.status);
             assert!(!answer.text().contains(SECRET) && !answer.text().contains("root:"));
         }
     }
@@ -233,7 +105,7 @@ fn names_and_types() {
             ("/", 200, "text/html; charset=utf-8", "<p>root</p>"),
             ("/index.html", 200, "text/html; charset=utf-8", "<p>root</p>"),
             ("/a.txt", 200, "text/plain; charset=utf-8", "0123456789"),
-            ("/a.txt?x=y", 200, "text/plain; charset=utf-8", "0123456789"),
+            ("/a.txt?/../../outside.txt/", 200, "text/plain; charset=utf-8", "0123456789"),
             ("http://host/a.txt", 200, "text/plain; charset=utf-8", "0123456789"),
             ("/%61%2etxt", 200, "text/plain; charset=utf-8", "0123456789"),
             ("/empty.txt", 200, "text/plain; charset=utf-8", ""),
