@@ -6,10 +6,12 @@ pub mod parse;
 pub mod session;
 pub mod types;
 
-// The half that waits (feature `io`), to be enabled with its files:
-// #[cfg(feature = "io")] mod body;
-// #[cfg(feature = "io")] pub mod files;
-// #[cfg(feature = "io")] mod server;
+#[cfg(feature = "io")]
+pub mod body;
+#[cfg(feature = "io")]
+pub mod files;
 
+#[cfg(feature = "io")]
+pub use body::Body;
 pub use error::{Blame, Error, Result};
 pub use types::{BodyLength, Event, Limits, Outgoing, Pace, Timeouts};
