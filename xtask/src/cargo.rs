@@ -13,11 +13,8 @@ use crate::process;
 #[derive(Debug, Clone)]
 pub struct Package {
     pub name: String,
-    pub manifest: PathBuf,
     /// It is under crates/ and has a library.
     pub library: bool,
-    /// The names of its examples.
-    pub examples: Vec<String>,
     /// What it depends on, without the dependencies of its tests.
     pub dependencies: Vec<String>,
 }
@@ -62,13 +59,11 @@ fn package(value: &Value) -> Result<Package> {
     Ok(Package {
         name: text(&value["name"]),
         library: ours && targets.iter().any(|target| kind(target, "lib")),
-        examples: targets.iter().filter(|t| kind(t, "example")).map(|t| text(&t["name"])).collect(),
         dependencies: dependencies
             .iter()
             .filter(|dependency| dependency["kind"].is_null())
             .map(|dependency| text(&dependency["name"]))
             .collect(),
-        manifest,
     })
 }
 

@@ -145,7 +145,7 @@ fn apt_get(packages: &BTreeSet<&str>) -> Result<()> {
     if together.is_err() {
         // One package that does not exist here must not keep the others away.
         for package in list {
-            let mut one = apt(&["install", "--no-install-recommends", package]);
+            let one = apt(&["install", "--no-install-recommends", package]);
             let _ = process::run(&one, minutes(4))?;
         }
     }
@@ -186,12 +186,12 @@ impl Drop for NoServices {
     }
 }
 
-/// Writes the template tests/interop/`name` into `scratch`, each `{{key}}` replaced.
+/// Writes the template tests/`name` into `scratch`, each `{{key}}` replaced.
 ///
 /// # Errors
 /// When the template is missing, or a key of it has no value.
 pub fn configure(scratch: &Scratch, name: &str, values: &[(&str, String)]) -> Result<PathBuf> {
-    let template = crate::root().join("tests/interop").join(name);
+    let template = crate::root().join("tests").join(name);
     let mut text = fs::read_to_string(&template)
         .with_context(|| format!("cannot read {}", template.display()))?;
     for (key, value) in values {
@@ -200,7 +200,8 @@ pub fn configure(scratch: &Scratch, name: &str, values: &[(&str, String)]) -> Re
     if let Some(at) = text.find("{{") {
         bail!("{name}: no value for {}", text[at..].split("}}").next().unwrap_or_default());
     }
-    scratch.write(name, text)
+    let file = template.file_name().context("a template has a name")?;
+    scratch.write(file, text)
 }
 
 /// A certificate for localhost and 127.0.0.1, signed by itself.
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn a_template_without_a_value_is_refused() {
         let scratch = Scratch::new("template").unwrap();
-        let error = configure(&scratch, "nginx.conf", &[]).unwrap_err();
+        let error = configure(&scratch, "interop/nginx.conf", &[]).unwrap_err();
         assert!(error.to_string().contains("no value for"), "{error}");
     }
 }

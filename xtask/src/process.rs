@@ -128,6 +128,10 @@ impl Running {
         self.child.id()
     }
 
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// What it has written so far on standard output and standard error.
     pub fn log(&self) -> String {
         fs::read(&self.log)

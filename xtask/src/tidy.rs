@@ -183,9 +183,7 @@ mod tests {
     fn walls_between_protocols() {
         let package = |name: &str, dependencies: &[&str]| Package {
             name: name.to_owned(),
-            manifest: PathBuf::new(),
             library: true,
-            examples: Vec::new(),
             dependencies: dependencies.iter().map(|name| (*name).to_owned()).collect(),
         };
         assert!(walls(&[package("ropewalk-http", &["ropewalk-core", "bytes"])]).is_empty());

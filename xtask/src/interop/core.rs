@@ -67,7 +67,7 @@ pub fn nginx(lab: &Lab, site: &Path, ours: u16) -> Result<Nginx> {
         ("FRONT", front.to_string()),
         ("OURS", ours.to_string()),
     ];
-    let file = peers::configure(&lab.scratch, "nginx.conf", &values)?;
+    let file = peers::configure(&lab.scratch, "interop/nginx.conf", &values)?;
     let mut command = NGINX.command()?;
     command.arg("-c").arg(file).args(["-e", "stderr"]).arg("-p").arg(lab.scratch.path());
     let running = lab.start("nginx", &command)?.ready(&[plain, tls, mutual, proxied, front])?;
@@ -132,9 +132,9 @@ fn to_nginx(lab: &mut Lab, site: &Path) {
 fn to_haproxy(lab: &mut Lab) {
     let server = haproxy(lab);
     let up = server.as_ref().map(|(_, port)| *port).map_err(|error| format!("{error:#}"));
-    for version in ["v1", "v2"] {
+    for version in [1, 2] {
         let to = up.clone().map(|port| format!("proxy:tcp:127.0.0.1:{port}:version={version}"));
-        let case = format!("proxy: the header of {version} is sent");
+        let case = format!("proxy: a header of version {version} is sent");
         forwarded(lab, HAPROXY, &case, to.map_err(anyhow::Error::msg), |scratch, port| {
             let url = format!("http://127.0.0.1:{port}/");
             let answer = fetch(scratch, &["--interface", "127.0.5.6", &url])?;
@@ -150,7 +150,7 @@ fn haproxy(lab: &Lab) -> Result<(Running, u16)> {
         values.push((name, free_port()?.to_string()));
     }
     let takes = values[3].1.parse()?;
-    let file = peers::configure(&lab.scratch, "haproxy.cfg", &values)?;
+    let file = peers::configure(&lab.scratch, "interop/haproxy.cfg", &values)?;
     let mut command = HAPROXY.command()?;
     command.arg("-db").arg("-f").arg(file);
     Ok((lab.start("haproxy-takes", &command)?.ready(&[takes])?, takes))
@@ -164,17 +164,17 @@ fn through_proxies(lab: &mut Lab, site: &Path) {
     let tiny = tinyproxy(lab);
     let to = tiny
         .as_ref()
-        .map(|(_, port)| format!("http-connect:127.0.0.1:{target}:via=127.0.0.1:{port}"));
+        .map(|(_, port)| format!("http-connect:127.0.0.1:{port}:tcp:127.0.0.1:{target}"));
     let to = to.map_err(|error| anyhow::anyhow!("{error:#}"));
     forwarded(lab, TINYPROXY, "http-connect", to, whole_file);
     let socks = microsocks(lab, &[]);
     let to =
-        socks.as_ref().map(|(_, port)| format!("socks5:127.0.0.1:{target}:via=127.0.0.1:{port}"));
+        socks.as_ref().map(|(_, port)| format!("socks5:127.0.0.1:{port}:tcp:127.0.0.1:{target}"));
     let to = to.map_err(|error| anyhow::anyhow!("{error:#}"));
     forwarded(lab, MICROSOCKS, "socks5", to, whole_file);
     let socks = microsocks(lab, &["-u", "user", "-P", "secret"]);
     let to = socks.as_ref().map(|(_, port)| {
-        format!("socks5:127.0.0.1:{target}:via=127.0.0.1:{port}:user=user:password=secret")
+        format!("socks5:127.0.0.1:{port}:tcp:127.0.0.1:{target}:user=user:password=secret")
     });
     let to = to.map_err(|error| anyhow::anyhow!("{error:#}"));
     forwarded(lab, MICROSOCKS, "socks5 with a password", to, whole_file);
@@ -184,7 +184,7 @@ fn tinyproxy(lab: &Lab) -> Result<(Running, u16)> {
     let port = free_port()?;
     let folder = lab.scratch.path().display().to_string();
     let values = [("PORT", port.to_string()), ("DIR", folder)];
-    let file = peers::configure(&lab.scratch, "tinyproxy.conf", &values)?;
+    let file = peers::configure(&lab.scratch, "interop/tinyproxy.conf", &values)?;
     let mut command = TINYPROXY.command()?;
     command.arg("-d").arg("-c").arg(file);
     Ok((lab.start("tinyproxy", &command)?.ready(&[port])?, port))

@@ -92,8 +92,6 @@ pub struct Answer {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
-    /// How many connections were made for it.
-    pub connects: String,
 }
 
 impl Answer {
@@ -114,15 +112,12 @@ pub fn fetch(scratch: &Scratch, arguments: &[&str]) -> Result<Answer> {
     }
     let mut command = curl(scratch)?;
     command.arg("-D").arg(&head).arg("-o").arg(&body);
-    command.args(["-w", "%{http_code} %{num_connects}"]).args(arguments);
+    command.args(["-w", "%{http_code}"]).args(arguments);
     let ran = run(&command, LIMIT)?.ok("curl")?;
-    let out = ran.out();
-    let (status, connects) = out.split_once(' ').context("curl did not write its facts")?;
     Ok(Answer {
-        status: status.parse().context("no status code")?,
+        status: ran.out().trim().parse().context("no status code")?,
         head: fs::read_to_string(head).unwrap_or_default(),
         body: fs::read(body).unwrap_or_default(),
-        connects: connects.to_owned(),
     })
 }
 

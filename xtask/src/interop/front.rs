@@ -90,7 +90,7 @@ fn haproxy(lab: &mut Lab, site: &Path) -> Result<()> {
 
 /// Starts haproxy by its template.
 fn start_haproxy(lab: &Lab, values: &[(&str, String)], ports: &[u16]) -> Result<Running> {
-    let file = peers::configure(&lab.scratch, "haproxy.cfg", values)?;
+    let file = peers::configure(&lab.scratch, "interop/haproxy.cfg", values)?;
     let mut command = HAPROXY.command()?;
     // -db: in the foreground.
     command.arg("-db").arg("-f").arg(file);
