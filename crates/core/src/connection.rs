@@ -72,7 +72,7 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// As `next`.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<P::In>, P::Error>> {
-        self.link.begin();
+        self.link.begin(self.protocol.deadline());
         loop {
             // A protocol may owe an answer for each event: do not let that grow without a bound.
             if self.link.is_above_high_water() {

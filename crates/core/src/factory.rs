@@ -9,6 +9,27 @@ use bytes::Bytes;
 
 use crate::{Connection, Peer, Protocol};
 
+mod accept_rate;
+mod access;
+mod at_most;
+mod bucket;
+mod deadlines;
+mod group;
+mod meter;
+mod throttle;
+mod traced;
+mod wire_log;
+
+pub use accept_rate::AcceptRate;
+pub use access::{AccessList, Rules};
+pub use at_most::AtMost;
+pub use bucket::Rate;
+pub use deadlines::Deadlines;
+pub use meter::{Counts, Meter};
+pub use throttle::Throttle;
+pub use traced::Traced;
+pub use wire_log::{Redact, Usual, WireLog};
+
 /// Any error, as a factory reports it to the reactor, which logs it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -136,3 +157,6 @@ where
         (self.serve)(connection)
     }
 }
+
+#[cfg(test)]
+mod testing;
