@@ -14,12 +14,16 @@
 
 mod cuts;
 mod cutting;
+#[cfg(feature = "io")]
+mod net;
 mod pair;
 mod random;
 mod subject;
 mod transcript;
 
 pub use cuts::{Cuts, cuts};
+#[cfg(feature = "io")]
+pub use net::Net;
 pub use pair::{Pair, Side};
 pub use subject::{Heard, Stage};
 pub use transcript::{Failure, Role, Script};

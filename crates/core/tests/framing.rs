@@ -93,13 +93,11 @@ fn lines_have_a_cap() {
 
 #[test]
 fn after_a_line_that_was_too_long_comes_the_next() {
-    let makes: [(fn() -> Lines, &str); 3] =
-        [(Lines::lf, "\n"), (Lines::crlf, "\r\n"), (Lines::either, "\r\n")];
-    for (make, end) in makes {
+    for (lines, end) in [(Lines::lf(), "\n"), (Lines::crlf(), "\r\n"), (Lines::either(), "\r\n")] {
         let input = format!("ok{end}much too long{end}fine{end}and also too long{end}{end}");
         for part in 1..=input.len() {
             let mut wire = Wire::new(Instant::now());
-            let mut lines = make().max(4);
+            let mut lines = lines.clone().max(4);
             let mut heard = Vec::new();
             for bytes in input.as_bytes().chunks(part) {
                 wire.input.extend_from_slice(bytes);
