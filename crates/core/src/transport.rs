@@ -127,7 +127,7 @@ impl Transport {
         name: &ServerName<'static>,
     ) -> io::Result<Self> {
         let (peer, local) = (self.peer.clone(), self.local.clone());
-        let (stream, facts) = tls::connect(config, self, name).await?;
+        let (stream, facts) = tls::connect(config, name, self).await?;
         Ok(Self::new(Kind::Tls(Box::new(Tls { stream: stream.into(), facts })), peer, local))
     }
 

@@ -86,7 +86,8 @@ impl Bound {
     /// Outside of a tokio runtime with I/O enabled.
     pub fn listener(&self) -> io::Result<Listener> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let live = self.sockets.iter().map(|socket| socket.live(turn)).collect::<io::Result<_>>()?;
+        let live =
+            self.sockets.iter().map(|socket| socket.live(turn)).collect::<io::Result<_>>()?;
         Ok(Listener::new(live, self.steps.clone(), self.local.clone()))
     }
 

@@ -39,7 +39,8 @@ pub(super) async fn connect(
 }
 
 async fn dial(endpoint: &Inner) -> io::Result<Transport> {
-    let is_hop = |wrapper: &&Wrapper| matches!(wrapper, Wrapper::Socks5(_) | Wrapper::HttpConnect(_));
+    let is_hop =
+        |wrapper: &&Wrapper| matches!(wrapper, Wrapper::Socks5(_) | Wrapper::HttpConnect(_));
     let hops: Vec<&Wrapper> = endpoint.wrappers.iter().filter(is_hop).collect();
     match &endpoint.leaf {
         Leaf::Tcp(tcp) => {

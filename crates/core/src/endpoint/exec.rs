@@ -174,7 +174,11 @@ mod tests {
         ];
         for (line, expected) in cases {
             let words = words(line).ok();
-            assert_eq!(words.as_deref(), expected.map(|e| e.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>()).as_deref(), "{line}");
+            assert_eq!(
+                words.as_deref(),
+                expected.map(|e| e.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>()).as_deref(),
+                "{line}"
+            );
             if let Some(words) = words {
                 let printed: Vec<_> = words.iter().map(|word| quote(word)).collect();
                 assert_eq!(super::words(&printed.join(" ")).unwrap(), words);

@@ -109,9 +109,7 @@ impl Dialogue for Tunnel {
 impl Tunnel {
     fn refused(&self, status: u16, reason: &str) -> io::Error {
         let (kind, help) = match (status, self.login) {
-            (407, false) => {
-                (io::ErrorKind::PermissionDenied, ": give it user= and password=")
-            }
+            (407, false) => (io::ErrorKind::PermissionDenied, ": give it user= and password="),
             (407, true) => (io::ErrorKind::PermissionDenied, ": it refused user and password"),
             (403, _) => (io::ErrorKind::PermissionDenied, ": its rules forbid this target"),
             (504, _) => (io::ErrorKind::TimedOut, ": the target did not answer in time"),
@@ -225,7 +223,10 @@ mod tests {
         check("HTTP/1.1 204\r\n\r\nx", Ok("x"));
         check("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcd", Ok("abcd"));
         check("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA:b\r\n\r\nx", Ok("x"));
-        check("HTTP/1.1 407 Who are you\r\nProxy-Authenticate: Basic\r\n\r\n", Err(Kind::PermissionDenied));
+        check(
+            "HTTP/1.1 407 Who are you\r\nProxy-Authenticate: Basic\r\n\r\n",
+            Err(Kind::PermissionDenied),
+        );
         check("HTTP/1.1 403 No\r\n\r\n", Err(Kind::PermissionDenied));
         check("HTTP/1.1 502 Bad Gateway\r\n\r\n", Err(Kind::HostUnreachable));
         check("HTTP/1.1 504 Gateway Timeout\r\n\r\n", Err(Kind::TimedOut));

@@ -65,7 +65,9 @@ impl Systemd {
             let count = handover.count;
             return Err(not_found(&match self {
                 Self::Index(_) => format!("only {count} sockets were handed over, counted from 0"),
-                Self::Name(_) => format!("the sockets handed over are {}", handover.names.join(", ")),
+                Self::Name(_) => {
+                    format!("the sockets handed over are {}", handover.names.join(", "))
+                }
             }));
         }
         Ok(found)

@@ -28,7 +28,10 @@ pub struct Listener {
 pub(super) enum Live {
     Tcp(tokio::net::TcpListener),
     /// The path is removed when the last listener on it is dropped.
-    Unix(tokio::net::UnixListener, #[expect(dead_code, reason = "held for its drop")] Option<Arc<Unlink>>),
+    Unix(
+        tokio::net::UnixListener,
+        #[expect(dead_code, reason = "held for its drop")] Option<Arc<Unlink>>,
+    ),
     Memory(Arc<Inbox>),
     Single(Arc<Mutex<Option<Single>>>),
     Source(Arc<dyn Source>),

@@ -224,7 +224,8 @@ impl<'a> Parser<'a> {
     /// The name of the next layer, or the beginning of an address, which means `tcp:`.
     fn kind(&mut self) -> Result<(Arguments, Shape<'a>), Error> {
         let at = self.next;
-        let field = self.field()?.filter(|field| field.key.is_some() || !field.value.text.is_empty());
+        let field =
+            self.field()?.filter(|field| field.key.is_some() || !field.value.text.is_empty());
         let Some(Field { key: None, value }) = field else {
             let place = at.unwrap_or(self.source.len());
             return Err(self.argument(String::new(), place..place).error(
@@ -237,7 +238,10 @@ impl<'a> Parser<'a> {
             Some(shape) => shape,
             None if is_address(&value.text) => {
                 self.next = at; // read again, as the first argument
-                self.shapes.iter().find(|shape| shape.name == "tcp").ok_or_else(|| self.unknown(&value))?
+                self.shapes
+                    .iter()
+                    .find(|shape| shape.name == "tcp")
+                    .ok_or_else(|| self.unknown(&value))?
             }
             None => return Err(self.unknown(&value)),
         };
@@ -256,7 +260,12 @@ impl<'a> Parser<'a> {
         value.error(format!("no kind of endpoint is called `{}`", printable(&value.text)), help)
     }
 
-    fn wrapper(&mut self, layer: &mut Arguments, shape: &Shape<'_>, count: usize) -> Result<(), Error> {
+    fn wrapper(
+        &mut self,
+        layer: &mut Arguments,
+        shape: &Shape<'_>,
+        count: usize,
+    ) -> Result<(), Error> {
         loop {
             let at = self.next;
             match self.field()? {
@@ -287,7 +296,8 @@ impl<'a> Parser<'a> {
                 }
                 continue;
             };
-            let knows = |(_, shape): &&mut (Arguments, Shape<'_>)| shape.keys.contains(&key.text.as_str());
+            let knows =
+                |(_, shape): &&mut (Arguments, Shape<'_>)| shape.keys.contains(&key.text.as_str());
             let Some((layer, _)) = layers.iter_mut().rev().find(knows) else {
                 let keys = layers.iter().flat_map(|(_, shape)| shape.keys.iter().copied());
                 let names: Vec<_> = layers.iter().map(|(_, shape)| shape.name).collect();
@@ -362,7 +372,11 @@ fn take_option(layer: &mut Arguments, key: Argument, value: Argument) -> Result<
     Ok(())
 }
 
-fn unknown_key<'k>(key: &Argument, keys: impl Iterator<Item = &'k str> + Clone, layers: &str) -> Error {
+fn unknown_key<'k>(
+    key: &Argument,
+    keys: impl Iterator<Item = &'k str> + Clone,
+    layers: &str,
+) -> Error {
     let help = match nearest(&key.text, keys.clone()) {
         Some(known) => format!("did you mean {known}= ?"),
         None => {
@@ -388,7 +402,9 @@ fn nearest<'w>(given: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w 
     let given: Vec<char> = given.chars().take(64).flat_map(char::to_lowercase).collect();
     words
         .map(|word| (distance(&given, word), word))
-        .filter(|(slips, word)| *slips <= if word.len() < 4 { 1 } else { 2 } || swapped(&given, word))
+        .filter(|(slips, word)| {
+            *slips <= if word.len() < 4 { 1 } else { 2 } || swapped(&given, word)
+        })
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, word)| word)
 }

@@ -81,12 +81,14 @@ impl Proxy {
 
     pub(super) fn parse(arguments: &Arguments) -> Result<Self, Error> {
         let default = Self::default();
-        let trust = arguments.list("trust", "write networks, as in 10.0.0.0/8,[fd00::]/8, or unix", |item| {
-            match item {
+        let trust = arguments.list(
+            "trust",
+            "write networks, as in 10.0.0.0/8,[fd00::]/8, or unix",
+            |item| match item {
                 "unix" => Some(Trusted::Local),
                 net => network(net).map(Trusted::Network),
-            }
-        })?;
+            },
+        )?;
         let version = match arguments.option("version").map(|value| (value.text(), value)) {
             None | Some(("2", _)) => Version::Two,
             Some(("1", _)) => Version::One,

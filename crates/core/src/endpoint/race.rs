@@ -251,7 +251,13 @@ mod tests {
         .await;
         // Families alternate, beginning with the first one's.
         check(
-            &[("b1", Nothing), ("b2", Nothing), ("b3", Nothing), ("a1", Nothing), ("a2", Connect(1))],
+            &[
+                ("b1", Nothing),
+                ("b2", Nothing),
+                ("b3", Nothing),
+                ("a1", Nothing),
+                ("a2", Connect(1)),
+            ],
             &[("b1", 0), ("a1", 250), ("b2", 500), ("a2", 750)],
             (Some("a2"), 751),
         )
@@ -263,12 +269,8 @@ mod tests {
         )
         .await;
         // All fail, the last of them late.
-        check(
-            &[("a1", Refuse(900)), ("b1", Refuse(10))],
-            &[("a1", 0), ("b1", 250)],
-            (None, 900),
-        )
-        .await;
+        check(&[("a1", Refuse(900)), ("b1", Refuse(10))], &[("a1", 0), ("b1", 250)], (None, 900))
+            .await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -70,11 +70,7 @@ pub struct Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self {
-            kinds: Arc::default(),
-            memory: Names::default(),
-            resolver: Arc::new(SystemResolver),
-        }
+        Self { kinds: Arc::default(), memory: Names::default(), resolver: Arc::new(SystemResolver) }
     }
 }
 

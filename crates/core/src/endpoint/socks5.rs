@@ -126,7 +126,11 @@ impl Dialogue for Conversation {
         loop {
             self.state = match self.state {
                 State::Begin => {
-                    output.extend(if self.login.is_some() { &[5, 2, 0, 2][..] } else { &[5, 1, 0] });
+                    output.extend(if self.login.is_some() {
+                        &[5, 2, 0, 2][..]
+                    } else {
+                        &[5, 1, 0]
+                    });
                     State::Method
                 }
                 State::Method => match answer(input, 5)? {
@@ -275,11 +279,21 @@ mod tests {
         let ok6 = [b"\x05\x00\x00\x04".as_slice(), &[0; 18]].concat();
         let ok_name = b"\x05\x00\x00\x03\x02ab\x00\x50";
         check(false, &[b"\x05\x00", ok4.as_slice()].concat(), &[PLAIN, NAMED], Ok(b""));
-        check(false, &[b"\x05\x00", ok4.as_slice(), b"220 hi"].concat(), &[PLAIN, NAMED], Ok(b"220 hi"));
+        check(
+            false,
+            &[b"\x05\x00", ok4.as_slice(), b"220 hi"].concat(),
+            &[PLAIN, NAMED],
+            Ok(b"220 hi"),
+        );
         check(false, &[b"\x05\x00", ok6.as_slice(), b"x"].concat(), &[PLAIN, NAMED], Ok(b"x"));
         check(false, &[b"\x05\x00", ok_name.as_slice(), b"x"].concat(), &[PLAIN, NAMED], Ok(b"x"));
         check(true, &[b"\x05\x00", ok4.as_slice()].concat(), &[OFFER, NAMED], Ok(b""));
-        check(true, &[b"\x05\x02\x01\x00", ok4.as_slice()].concat(), &[OFFER, LOGIN, NAMED], Ok(b""));
+        check(
+            true,
+            &[b"\x05\x02\x01\x00", ok4.as_slice()].concat(),
+            &[OFFER, LOGIN, NAMED],
+            Ok(b""),
+        );
         check(true, b"\x05\x02\x01\x01", &[], Err(Kind::PermissionDenied));
         check(true, b"\x05\xff", &[], Err(Kind::PermissionDenied));
         check(false, b"\x05\xff", &[], Err(Kind::PermissionDenied));

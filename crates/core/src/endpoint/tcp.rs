@@ -322,10 +322,9 @@ fn is_missing(error: &io::Error) -> bool {
 /// For [`Host::Any`], IPv6 (which takes IPv4 in) and, for a machine without it, IPv4.
 fn local_addresses(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
     match host {
-        Host::Any => Ok(vec![
-            (Ipv6Addr::UNSPECIFIED, port).into(),
-            (Ipv4Addr::UNSPECIFIED, port).into(),
-        ]),
+        Host::Any => {
+            Ok(vec![(Ipv6Addr::UNSPECIFIED, port).into(), (Ipv4Addr::UNSPECIFIED, port).into()])
+        }
         Host::Ip(ip) => Ok(vec![(*ip, port).into()]),
         Host::Name(name) => {
             let mut addresses: Vec<_> = (name.as_str(), port).to_socket_addrs()?.collect();

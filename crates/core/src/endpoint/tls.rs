@@ -104,8 +104,20 @@ impl Default for Tls {
 
 impl Tls {
     pub(super) const KEYS: &'static [&'static str] = &[
-        "cert", "key", "folder", "names", "clients", "ca", "roots", "pin", "name", "client-cert",
-        "client-key", "alpn", "min", "handshake",
+        "cert",
+        "key",
+        "folder",
+        "names",
+        "clients",
+        "ca",
+        "roots",
+        "pin",
+        "name",
+        "client-cert",
+        "client-key",
+        "alpn",
+        "min",
+        "handshake",
     ];
     pub(super) const USAGE: &'static str = "tls:ENDPOINT, as in tls:443:cert=site.pem:key=site.key";
 
@@ -122,7 +134,8 @@ impl Tls {
         if let (true, Some(value)) = (roots.is_some() && pin.is_some(), arguments.option("pin")) {
             return Err(value.error("both roots= and pin=", "leave one of them out"));
         }
-        let (client_cert, client_key) = (arguments.path("client-cert")?, arguments.path("client-key")?);
+        let (client_cert, client_key) =
+            (arguments.path("client-cert")?, arguments.path("client-key")?);
         if client_key.is_some() && client_cert.is_none() {
             return Err(arguments.error("client-key= without client-cert="));
         }

@@ -193,12 +193,13 @@ pub struct Ssl {
 impl Ssl {
     fn decode(value: &[u8]) -> Result<Self, Invalid> {
         let malformed = Invalid::Tlv(SSL);
-        let (&[client, verify @ ..], mut rest) =
-            value.split_first_chunk::<5>().ok_or(malformed)?;
+        let (&[client, verify @ ..], mut rest) = value.split_first_chunk::<5>().ok_or(malformed)?;
         let mut texts: [Option<String>; 5] = Default::default();
         while !rest.is_empty() {
             let (tlv, next) = split(rest)?;
-            if let Some(slot) = tlv.kind.checked_sub(0x21).and_then(|at| texts.get_mut(usize::from(at))) {
+            if let Some(slot) =
+                tlv.kind.checked_sub(0x21).and_then(|at| texts.get_mut(usize::from(at)))
+            {
                 let text = std::str::from_utf8(&tlv.value).map_err(|_| Invalid::Tlv(tlv.kind))?;
                 *slot = Some(text.to_owned());
             }

@@ -55,7 +55,9 @@ pub(super) fn decode(input: &[u8]) -> Result<Option<(Header, usize)>, Invalid> {
 fn checksum(header: &[u8], addresses: usize) -> u32 {
     let mut header = header.to_vec();
     let mut at = FIXED + addresses;
-    while let Some([kind, high, low]) = header.get(at..).and_then(|rest| rest.first_chunk()).copied() {
+    while let Some([kind, high, low]) =
+        header.get(at..).and_then(|rest| rest.first_chunk()).copied()
+    {
         let length = usize::from(u16::from_be_bytes([high, low]));
         if kind == tlv::CRC32C {
             header.iter_mut().skip(at + 3).take(length).for_each(|byte| *byte = 0);
@@ -76,7 +78,8 @@ fn origin(byte: u8, body: &[u8]) -> Result<(Origin, &[u8]), Invalid> {
             (inet(protocol, (source, destination), &at[8..]), rest)
         }),
         (2, 1 | 2) => cut(36).map(|(at, rest)| {
-            let ip = |from: usize| IpAddr::from(*at[from..].first_chunk::<16>().unwrap_or(&[0; 16]));
+            let ip =
+                |from: usize| IpAddr::from(*at[from..].first_chunk::<16>().unwrap_or(&[0; 16]));
             let (source, destination) = (ip(0), ip(16));
             (inet(protocol, (source, destination), &at[32..]), rest)
         }),
