@@ -1,0 +1,70 @@
+//! A protocol of one's own, from grammar to server: a cash register, for `nc -C localhost 4042`.
+//! request = ("ADD" SP 1*DIGIT / "TOTAL") CRLF, reply = ("OK" SP 1*DIGIT / "NO") CRLF
+
+use ropewalk_core::framing::{FrameError, Lines};
+use ropewalk_core::{BoxError, Connection, Factory, Protocol, Reactor, Wire, factory};
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub enum Request {
+    Add(u32),
+    Total,
+}
+
+fn parse(line: &[u8]) -> Option<Request> {
+    match std::str::from_utf8(line).ok()?.split_once(' ') {
+        None => (line == b"TOTAL").then_some(Request::Total),
+        Some(("ADD", sum)) if !sum.starts_with('+') => sum.parse().ok().map(Request::Add),
+        Some(_) => None,
+    }
+}
+
+/// The session decides and does no I/O. It refuses what it cannot parse, and a minute of silence.
+pub struct Register(pub Lines, pub Option<Instant>);
+
+impl Protocol for Register {
+    type In = Request;
+    type Out = u64;
+    type Error = FrameError;
+
+    fn receive(&mut self, wire: &mut Wire) -> Result<Option<Request>, FrameError> {
+        while let Some(line) = self.0.receive(wire)? {
+            self.1 = Some(wire.now);
+            match parse(&line) {
+                None => self.0.send("NO".into(), wire)?,
+                request => return Ok(request),
+            }
+        }
+        let heard = *self.1.get_or_insert(wire.now);
+        let silent = wire.now - heard >= Duration::from_secs(60);
+        if silent { Err(std::io::ErrorKind::TimedOut)? } else { Ok(None) }
+    }
+
+    fn send(&mut self, total: u64, wire: &mut Wire) -> Result<(), FrameError> {
+        self.0.send(format!("OK {total}").into(), wire)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.1.map(|heard| heard + Duration::from_secs(60))
+    }
+}
+
+pub async fn serve(mut conn: Connection<Register>) -> Result<(), BoxError> {
+    let mut total = 0;
+    while let Some(request) = conn.next().await? {
+        total += if let Request::Add(sum) = request { u64::from(sum) } else { 0 };
+        conn.send(total).await?;
+    }
+    Ok(conn.close().await?)
+}
+
+pub fn server() -> impl Factory {
+    factory::serve_with(|| Register(Lines::crlf().max(80), None), serve)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), BoxError> {
+    let reactor = Reactor::new()?;
+    reactor.listen("tcp:127.0.0.1:4042", server()).await?;
+    Ok(reactor.run().await?)
+}
