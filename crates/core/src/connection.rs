@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 
+use crate::endpoint::HANDSHAKE_TIME;
 use crate::{Peer, Protocol, Transport, Wire, tls};
 
 mod hooks;
@@ -276,10 +277,10 @@ impl<P: Protocol> Connection<P> {
     }
 }
 
-/// A handshake may take ten seconds.
+/// A handshake that takes longer than an endpoint would let it has failed.
 async fn within_handshake<T>(handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     // Boxed, because its state is large and a connection spends no time in it.
-    match tokio::time::timeout(tls::HANDSHAKE, Box::pin(handshake)).await {
+    match tokio::time::timeout(HANDSHAKE_TIME, Box::pin(handshake)).await {
         Ok(done) => done,
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "TLS handshake not done in time")),
     }

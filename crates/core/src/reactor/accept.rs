@@ -10,8 +10,8 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, warn};
 
 use super::{Inner, Listening, Phase};
-use crate::endpoint::{Accepted, Bound, Listener};
-use crate::{Connection, Factory, Peer, Refusal, tls};
+use crate::endpoint::{AcceptError, Accepted, Bound, Listener};
+use crate::{Connection, Factory, Peer, Refusal};
 
 /// How long accepting pauses when the process or the system has run out of something.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -22,7 +22,7 @@ pub(super) async fn start<F: Factory>(
     mut bound: Bound,
     factory: Arc<F>,
 ) -> io::Result<Listening> {
-    let local = bound.local().clone();
+    let local = bound.local().to_vec();
     let open = watch::Sender::new(true);
     if inner.workers.is_empty() {
         let _guard = inner.home.enter();
@@ -127,9 +127,9 @@ fn report(ended: &Result<(), JoinError>) {
 }
 
 /// What to do when accepting failed: a peer that is gone already is nothing, being out of
-/// descriptors or memory needs time.
+/// descriptors or memory needs time, and so does what should not happen.
 async fn pause(listener: &Listener, error: &io::Error) {
-    if peer_was_gone(error) {
+    if AcceptError::of(error) == AcceptError::Connection {
         debug!(%error, "a connection was gone before it was accepted");
         return;
     }
@@ -137,17 +137,13 @@ async fn pause(listener: &Listener, error: &io::Error) {
     tokio::time::sleep(PAUSE).await;
 }
 
-fn peer_was_gone(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
-}
-
 /// One connection, from what was accepted to its end.
 async fn serve<F: Factory>(inner: Arc<Inner>, factory: Arc<F>, mut accepted: Accepted) {
     let id = inner.next_id();
     let address = accepted.peer().clone();
-    if accepted.is_proxied()
-        && let Err(error) = within_handshake(accepted.proxied()).await
+    // Boxed, here and below: the state of a handshake is large, and a connection spends no time in it.
+    if !accepted.is_established()
+        && let Err(error) = Box::pin(accepted.proxied()).await
     {
         debug!(id, peer = %address, %error, "no proper PROXY header");
         return;
@@ -161,7 +157,7 @@ async fn serve<F: Factory>(inner: Arc<Inner>, factory: Arc<F>, mut accepted: Acc
     let transport = if accepted.is_established() {
         accepted.into_transport()
     } else {
-        match within_handshake(accepted.establish()).await {
+        match Box::pin(accepted.establish()).await {
             Ok(transport) => transport,
             Err(error) => {
                 debug!(id, peer = %peer.address(), %error, "the handshake failed");
@@ -169,7 +165,9 @@ async fn serve<F: Factory>(inner: Arc<Inner>, factory: Arc<F>, mut accepted: Acc
             }
         }
     };
-    if let Err(error) = factory.serve(Connection::with_peer(protocol, transport, peer.clone())).await {
+    if let Err(error) =
+        factory.serve(Connection::with_peer(protocol, transport, peer.clone())).await
+    {
         debug!(id, peer = %peer.address(), %error, "the connection failed");
     }
     drop(entered);
@@ -189,13 +187,5 @@ async fn refuse<F: Factory>(factory: &F, why: &Refusal, accepted: Accepted, peer
     connection.wire().output.put(&words);
     if let Err(error) = connection.close().await {
         debug!(id = peer.id(), %error, "the refused peer was gone");
-    }
-}
-
-/// A handshake has ten seconds. Boxed: its state is large, and a connection spends no time in it.
-async fn within_handshake<T>(handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    match tokio::time::timeout(tls::HANDSHAKE, Box::pin(handshake)).await {
-        Ok(done) => done,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "not done within ten seconds")),
     }
 }

@@ -7,14 +7,15 @@ mod handshakes;
 use std::io;
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::{client, server};
 
 use super::{Client, Facts, Server, accept, connect, provider};
+use crate::transport::memory::{Knobs, MemoryStream, pipe};
 use desk::{Authority, Desk};
 
-type AtServer = (server::TlsStream<DuplexStream>, Facts);
-type AtClient = (client::TlsStream<DuplexStream>, Facts);
+type AtServer = (server::TlsStream<MemoryStream>, Facts);
+type AtClient = (client::TlsStream<MemoryStream>, Facts);
 
 /// Lets a server and a client shake hands.
 async fn meet(
@@ -22,8 +23,18 @@ async fn meet(
     client: &Client,
     name: &str,
 ) -> (io::Result<AtServer>, io::Result<AtClient>) {
-    // Room for the tickets, which the server sends when the client is done already.
-    let (ours, theirs) = duplex(16 * 1024);
+    meet_over(Knobs::default(), server, client, name).await
+}
+
+/// As [`meet`], over a pipe of any kind. It must have room for the tickets, which the server sends
+/// when the client is done already.
+async fn meet_over(
+    knobs: Knobs,
+    server: &Server,
+    client: &Client,
+    name: &str,
+) -> (io::Result<AtServer>, io::Result<AtClient>) {
+    let (ours, theirs) = pipe(knobs);
     let name = ServerName::try_from(name.to_owned()).unwrap();
     tokio::join!(accept(server, ours), connect(client, &name, theirs))
 }

@@ -1,11 +1,12 @@
 //! Who can talk to whom, and what each learns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384};
 use rustls::SignatureScheme;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::tls::{ClientAuth, ClientBuilder, Fingerprint, Roots, ServerBuilder, Version};
@@ -44,6 +45,18 @@ async fn both_versions_shake_hands_and_resume() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn bad_pipes_delay_a_handshake_and_nothing_more() {
+    let server = Server::builder().self_signed(["localhost"]).build().unwrap();
+    let client = Client::builder().pin(server.fingerprint().unwrap()).build().unwrap();
+    let latency = Duration::from_millis(100);
+    let bad = |seed| Knobs { seed: Some(seed), latency, chunk: 100, ..Knobs::default() };
+    for knobs in (0..10).map(bad).chain([Knobs { chunk: 1, ..Knobs::default() }]) {
+        let (at_server, at_client) = meet_over(knobs, &server, &client, "localhost").await;
+        talk(&mut at_server.unwrap(), &mut at_client.unwrap()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn debug_shows_no_secret() {
     let server = Server::builder().self_signed(["localhost"]).build().unwrap();
     let client = Client::builder().pin(server.fingerprint().unwrap()).build().unwrap();
@@ -56,8 +69,9 @@ async fn debug_shows_no_secret() {
 
 #[tokio::test(start_paused = true)]
 async fn alpn_takes_the_servers_favourite() {
+    type Agreed = Result<Option<&'static str>, &'static str>;
     // (server offers, client offers, agreed)
-    let table: [(&[&str], &[&str], Result<Option<&str>, &str>); 6] = [
+    let table: [(&[&str], &[&str], Agreed); 6] = [
         (&[], &[], Ok(None)),
         (&["h2"], &[], Ok(None)),
         (&[], &["h2"], Ok(None)),
@@ -307,7 +321,7 @@ async fn who_does_not_agree_is_told_why() {
 #[tokio::test(start_paused = true)]
 async fn plain_text_is_not_tls() {
     let server = Server::builder().self_signed(["localhost"]).build().unwrap();
-    let (ours, mut theirs) = duplex(4096);
+    let (ours, mut theirs) = pipe(Knobs::default());
     theirs.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     let talk = async {
         let mut heard = Vec::new();
@@ -319,12 +333,12 @@ async fn plain_text_is_not_tls() {
     assert_eq!(heard[0], 21, "an alert was sent, then the end");
 
     let client = Client::builder().danger_no_verification().build().unwrap();
-    let (ours, mut theirs) = duplex(4096);
+    let (ours, mut theirs) = pipe(Knobs::default());
     theirs.write_all(b"220 mail.example.org ESMTP\r\n").await.unwrap();
     let name = ServerName::try_from("localhost").unwrap();
     assert_says(&connect(&client, &name, ours).await.unwrap_err(), &["does not speak TLS"]);
 
-    let (ours, theirs) = duplex(4096);
+    let (ours, theirs) = pipe(Knobs::default());
     drop(theirs);
     let error = accept(&server, ours).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
