@@ -1,17 +1,14 @@
 //! A chat with one room: what one says, all others hear.
 //! `cargo run -p ropewalk-core --example line_chat`, then `nc localhost 4041` in two windows.
 
-use ropewalk_core::framing::Lines;
-use ropewalk_core::{BoxError, Connection, Factory, Reactor, factory};
+use ropewalk_core::{BoxError, Connection, Factory, Lines, Reactor, factory};
 use tokio::sync::broadcast::{Receiver, Sender, error::RecvError};
 
-/// Who said it, by the connection's number, and what.
-type Said = (u64, String);
+type Said = (u64, String); // the number of the connection, and its words
 
 pub fn server() -> impl Factory {
     let room: Sender<Said> = Sender::new(256); // so many lines may a slow reader be behind
-    let lines = || Lines::either().max(512);
-    factory::serve_with(lines, move |conn| member(conn, room.clone()))
+    factory::serve_with(Lines::either, move |conn| member(conn, room.clone()))
 }
 
 async fn member(mut conn: Connection<Lines>, room: Sender<Said>) -> Result<(), BoxError> {
@@ -19,7 +16,6 @@ async fn member(mut conn: Connection<Lines>, room: Sender<Said>) -> Result<(), B
     let Some(name) = conn.next().await? else { return Ok(conn.close().await?) };
     let (me, name) = (conn.peer().id(), printable(&name));
     let mut others = room.subscribe();
-    // It fails only when nobody is in the room, and we are.
     let say = |words: String| drop(room.send((me, words)));
     say(format!("* {name} has come"));
     let talked = talk(&mut conn, &mut others, |line| say(format!("{name}: {line}"))).await;
@@ -28,7 +24,6 @@ async fn member(mut conn: Connection<Lines>, room: Sender<Said>) -> Result<(), B
     Ok(conn.close().await?)
 }
 
-/// Both directions, until this member ends.
 async fn talk(
     conn: &mut Connection<Lines>,
     others: &mut Receiver<Said>,

@@ -1,9 +1,7 @@
 //! A protocol of one's own, from grammar to server: a cash register, for `nc -C localhost 4042`.
 //! request = ("ADD" SP 1*DIGIT / "TOTAL") CRLF, reply = ("OK" SP 1*DIGIT / "NO") CRLF
 
-use ropewalk_core::framing::{FrameError, Lines};
-use ropewalk_core::{BoxError, Connection, Factory, Protocol, Reactor, Wire, factory};
-use std::time::{Duration, Instant};
+use ropewalk_core::{BoxError, Connection, FrameError, Lines, Protocol, Reactor, Wire, factory};
 
 #[derive(Debug)]
 pub enum Request {
@@ -19,8 +17,8 @@ fn parse(line: &[u8]) -> Option<Request> {
     }
 }
 
-/// The session decides and does no I/O. It refuses what it cannot parse, and a minute of silence.
-pub struct Register(pub Lines, pub Option<Instant>);
+/// The session: it decides and does no I/O. What is no request it answers by itself.
+pub struct Register(pub Lines);
 
 impl Protocol for Register {
     type In = Request;
@@ -29,23 +27,16 @@ impl Protocol for Register {
 
     fn receive(&mut self, wire: &mut Wire) -> Result<Option<Request>, FrameError> {
         while let Some(line) = self.0.receive(wire)? {
-            self.1 = Some(wire.now);
             match parse(&line) {
                 None => self.0.send("NO".into(), wire)?,
                 request => return Ok(request),
             }
         }
-        let heard = *self.1.get_or_insert(wire.now);
-        let silent = wire.now - heard >= Duration::from_secs(60);
-        if silent { Err(std::io::ErrorKind::TimedOut)? } else { Ok(None) }
+        Ok(None)
     }
 
     fn send(&mut self, total: u64, wire: &mut Wire) -> Result<(), FrameError> {
         self.0.send(format!("OK {total}").into(), wire)
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.1.map(|heard| heard + Duration::from_secs(60))
     }
 }
 
@@ -58,13 +49,10 @@ pub async fn serve(mut conn: Connection<Register>) -> Result<(), BoxError> {
     Ok(conn.close().await?)
 }
 
-pub fn server() -> impl Factory {
-    factory::serve_with(|| Register(Lines::crlf().max(80), None), serve)
-}
-
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let reactor = Reactor::new()?;
-    reactor.listen("tcp:127.0.0.1:4042", server()).await?;
+    let register = || Register(Lines::crlf());
+    reactor.listen("tcp:127.0.0.1:4042", factory::serve_with(register, serve)).await?;
     Ok(reactor.run().await?)
 }
