@@ -6,7 +6,7 @@ use tokio::sync::broadcast::{Receiver, Sender, error::RecvError};
 
 type Said = (u64, String); // the number of the connection, and its words
 
-pub fn server() -> impl Factory {
+pub(crate) fn server() -> impl Factory {
     let room: Sender<Said> = Sender::new(256); // so many lines may a slow reader be behind
     factory::serve_with(Lines::either, move |conn| member(conn, room.clone()))
 }

@@ -4,7 +4,7 @@
 use ropewalk_core::{BoxError, Connection, FrameError, Lines, Protocol, Reactor, Wire, factory};
 
 #[derive(Debug)]
-pub enum Request {
+pub(crate) enum Request {
     Add(u32),
     Total,
 }
@@ -18,7 +18,7 @@ fn parse(line: &[u8]) -> Option<Request> {
 }
 
 /// The session: it decides and does no I/O. What is no request it answers by itself.
-pub struct Register(pub Lines);
+pub(crate) struct Register(pub(crate) Lines);
 
 impl Protocol for Register {
     type In = Request;
@@ -40,7 +40,7 @@ impl Protocol for Register {
     }
 }
 
-pub async fn serve(mut conn: Connection<Register>) -> Result<(), BoxError> {
+pub(crate) async fn serve(mut conn: Connection<Register>) -> Result<(), BoxError> {
     let mut total = 0;
     while let Some(request) = conn.next().await? {
         total += if let Request::Add(sum) = request { u64::from(sum) } else { 0 };

@@ -4,10 +4,10 @@
 use ropewalk_core::testing::{Net, Role, Script};
 use ropewalk_core::{BoxError, Connection, LastLine, LineOut, Lines, factory};
 
-#[expect(dead_code, unreachable_pub, reason = "it is a program of its own too")]
+#[expect(dead_code, reason = "it is a program of its own too")]
 #[path = "../examples/line_chat.rs"]
 mod line_chat;
-#[expect(dead_code, unreachable_pub, reason = "it is a program of its own too")]
+#[expect(dead_code, reason = "it is a program of its own too")]
 #[path = "../examples/own_protocol.rs"]
 mod own_protocol;
 
