@@ -212,6 +212,27 @@ impl Output {
         }
     }
 
+    /// Reads up to `most` bytes of a file region at the front into memory, for a transport that can
+    /// only write bytes. Anything else at the front stays as it is.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is shorter than its region.
+    pub fn load_front(&mut self, most: usize) -> io::Result<()> {
+        let Some(Segment::File(region)) = self.segments.front_mut() else {
+            return Ok(());
+        };
+        let count = region.len.min(most as u64) as usize;
+        let mut bytes = vec![0; count];
+        std::os::unix::fs::FileExt::read_exact_at(&*region.file, &mut bytes, region.offset)?;
+        region.offset += count as u64;
+        region.len -= count as u64;
+        if region.len == 0 {
+            self.segments.pop_front();
+        }
+        self.segments.push_front(Segment::Bytes(bytes.into()));
+        Ok(())
+    }
+
     /// Takes everything out as one buffer, reading file regions: for tests and for protocols that
     /// wrap another one's output.
     ///
@@ -321,6 +342,22 @@ mod tests {
         output.advance(4);
         assert!(matches!(output.front(), Some(Front::File(_))));
         assert_eq!(gathered(&output), Vec::<Vec<u8>>::new());
+    }
+
+    #[test]
+    fn loading_a_file_piecewise_changes_nothing() {
+        let mut file = tempfile();
+        file.write_all(b"0123456789").expect("a temporary file is writable");
+        let mut output = Output::default();
+        output.push_file(FileRegion { file: Arc::new(file), offset: 1, len: 8 });
+        output.put(b"!");
+        let mut seen = Vec::new();
+        while !output.is_empty() {
+            output.load_front(3).expect("the file is whole");
+            seen.extend(gathered(&output).concat());
+            output.advance(gathered(&output).concat().len() as u64);
+        }
+        assert_eq!(seen, b"12345678!");
     }
 
     #[test]

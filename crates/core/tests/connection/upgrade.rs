@@ -1,0 +1,1 @@
+//! STARTTLS: check, then write, then shake hands.
