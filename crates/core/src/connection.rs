@@ -99,6 +99,14 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
+    /// The next event of what has come already: nothing is read, sent or waited for.
+    ///
+    /// # Errors
+    /// What the protocol makes of the input.
+    pub fn try_next(&mut self) -> Result<Option<P::In>, P::Error> {
+        self.protocol.receive(&mut self.link.wire)
+    }
+
     /// Queues `item`, and waits only while more than the high-water mark is unsent.
     ///
     /// Dropping the future loses nothing once it was polled: the item is queued.

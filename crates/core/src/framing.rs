@@ -18,7 +18,7 @@
 //!
 //! ```
 //! use bytes::Bytes;
-//! use ropewalk_core::framing::Lines;
+//! use ropewalk_core::Lines;
 //! use ropewalk_core::{Protocol, Wire};
 //!
 //! let mut wire = Wire::new(std::time::Instant::now());
@@ -28,7 +28,7 @@
 //! assert_eq!(lines.receive(&mut wire)?, None); // half a line is no error: more may come
 //! lines.send("250 OK".into(), &mut wire)?;
 //! assert_eq!(wire.output.take()?, "250 OK\r\n");
-//! # Ok::<(), ropewalk_core::framing::FrameError>(())
+//! # Ok::<(), ropewalk_core::FrameError>(())
 //! ```
 
 mod error;

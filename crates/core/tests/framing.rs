@@ -4,10 +4,10 @@ use std::fmt::{Debug, Display};
 use std::time::Instant;
 
 use bytes::Bytes;
-use ropewalk_core::framing::{
+use ropewalk_core::testing::{Cuts, Role, Script};
+use ropewalk_core::{
     Blame, Chunk, FrameError, LastLine, LineOut, Lines, Netstrings, Newline, Prefixed, Raw,
 };
-use ropewalk_core::testing::{Cuts, Role, Script};
 use ropewalk_core::{COPY_BELOW, Protocol, Wire};
 
 /// `input`, under every cut, makes these events and then ends well or with an error that has this in

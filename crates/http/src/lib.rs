@@ -12,6 +12,15 @@ pub mod body;
 pub mod files;
 
 #[cfg(feature = "io")]
+mod incoming;
+#[cfg(feature = "io")]
+mod server;
+
+#[cfg(feature = "io")]
 pub use body::Body;
 pub use error::{Blame, Error, Result};
+#[cfg(feature = "io")]
+pub use incoming::Incoming;
+#[cfg(feature = "io")]
+pub use server::{AccessLog, Entry, Handler, Server};
 pub use types::{BodyLength, Event, Limits, Outgoing, Pace, Timeouts};

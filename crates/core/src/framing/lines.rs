@@ -52,7 +52,7 @@ pub enum LastLine {
 /// the rest of that line is passed over and the next line is an event again.
 ///
 /// ```
-/// use ropewalk_core::framing::{LastLine, Lines};
+/// use ropewalk_core::{LastLine, Lines};
 /// use ropewalk_core::testing::cuts;
 ///
 /// let heard = cuts(|| Lines::either().last_line(LastLine::Deliver), b"a line\r\nanother\nlast");
@@ -161,7 +161,7 @@ impl Lines {
     /// error.
     ///
     /// ```
-    /// # use ropewalk_core::framing::{FrameError, Lines};
+    /// # use ropewalk_core::{FrameError, Lines};
     /// # use ropewalk_core::{Protocol, Wire};
     /// let mut wire = Wire::new(std::time::Instant::now());
     /// wire.input.extend_from_slice(b"BDAT 4\r\na\r\nbQUIT\r\n");
@@ -187,7 +187,7 @@ impl Lines {
     /// before the input.
     ///
     /// ```
-    /// # use ropewalk_core::framing::{FrameError, Lines};
+    /// # use ropewalk_core::{FrameError, Lines};
     /// # use ropewalk_core::{Protocol, Wire};
     /// let mut wire = Wire::new(std::time::Instant::now());
     /// wire.input.extend_from_slice(b"text\0NOOP\r\n");

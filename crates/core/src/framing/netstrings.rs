@@ -9,7 +9,7 @@ use crate::{Protocol, Wire};
 /// digits without leading zeros, a colon, the bytes, a comma.
 ///
 /// ```
-/// use ropewalk_core::framing::Netstrings;
+/// use ropewalk_core::Netstrings;
 /// use ropewalk_core::testing::cuts;
 ///
 /// let heard = cuts(Netstrings::new, b"5:hello,0:,");

@@ -35,7 +35,7 @@ prefix!(u8, u16, u32, u64);
 /// TCP (RFC 1035 §4.2.2) is `Prefixed<u16>`, the ssh agent's protocol is `Prefixed<u32>`.
 ///
 /// ```
-/// use ropewalk_core::framing::Prefixed;
+/// use ropewalk_core::Prefixed;
 /// use ropewalk_core::testing::cuts;
 ///
 /// let heard = cuts(Prefixed::<u16>::new, b"\0\x05hello\0\0");

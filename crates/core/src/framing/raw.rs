@@ -12,7 +12,7 @@ use crate::{FileRegion, Protocol, Wire};
 /// There is nothing to get wrong, so the only errors are the transport's.
 ///
 /// ```
-/// use ropewalk_core::framing::Raw;
+/// use ropewalk_core::Raw;
 /// use ropewalk_core::{Protocol, Wire};
 ///
 /// let mut wire = Wire::new(std::time::Instant::now());

@@ -180,8 +180,7 @@ async fn refuse<F: Factory>(factory: &F, why: &Refusal, accepted: Accepted, peer
     if words.is_empty() || !accepted.is_established() {
         return;
     }
-    let mut connection =
-        Connection::with_peer(crate::Raw::default(), accepted.into_transport(), peer.clone());
+    let mut connection = Connection::with_peer(crate::Raw, accepted.into_transport(), peer.clone());
     connection.set_linger(Duration::from_secs(1));
     connection.set_stall(Duration::from_secs(1));
     connection.wire().output.put(&words);

@@ -14,7 +14,7 @@ use crate::Protocol;
 /// returns them. [`Cuts`] is this with settings.
 ///
 /// ```
-/// use ropewalk_core::framing::Lines;
+/// use ropewalk_core::Lines;
 /// use ropewalk_core::testing::cuts;
 ///
 /// let heard = cuts(Lines::crlf, b"NOOP\r\nQU");
@@ -40,7 +40,7 @@ where
 /// shown beyond [`Protocol::input_cap`], and a protocol that asks for more at its cap fails.
 ///
 /// ```
-/// use ropewalk_core::framing::Raw;
+/// use ropewalk_core::Raw;
 /// use ropewalk_core::testing::Cuts;
 ///
 /// let heard = Cuts::of(|| Raw)

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// draws its own lots, though.)
 ///
 /// ```
-/// use ropewalk_core::framing::{Lines, Raw};
+/// use ropewalk_core::{Lines, Raw};
 /// use ropewalk_core::testing::Net;
 /// use ropewalk_core::{BoxError, Connection, factory};
 ///

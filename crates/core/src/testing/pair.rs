@@ -20,7 +20,7 @@ const ENDLESS_TALK: usize = 10_000_000;
 /// ```
 /// use std::time::Duration;
 ///
-/// use ropewalk_core::framing::Lines;
+/// use ropewalk_core::Lines;
 /// use ropewalk_core::testing::Pair;
 ///
 /// let mut pair = Pair::new(Lines::crlf(), Lines::crlf()).latency(Duration::from_millis(40));
@@ -29,7 +29,7 @@ const ENDLESS_TALK: usize = 10_000_000;
 /// assert_eq!(pair.server.hear(), None); // still on its way
 /// pair.advance(Duration::from_millis(1));
 /// assert_eq!(pair.server.hear().as_deref(), Some(&b"NOOP"[..]));
-/// # Ok::<(), ropewalk_core::framing::FrameError>(())
+/// # Ok::<(), ropewalk_core::FrameError>(())
 /// ```
 #[derive(Debug)]
 pub struct Pair<C: Protocol, S: Protocol> {

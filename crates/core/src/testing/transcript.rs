@@ -60,7 +60,7 @@ pub enum Role {
 /// chance: every expectation has to hold each time.
 ///
 /// ```
-/// use ropewalk_core::framing::Lines;
+/// use ropewalk_core::Lines;
 /// use ropewalk_core::testing::{Role, Script};
 ///
 /// Script::new(Role::Server, Lines::crlf)
