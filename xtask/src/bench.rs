@@ -67,10 +67,8 @@ pub struct Plan {
 impl Plan {
     fn new(options: &Options) -> Result<Self> {
         let (rounds, seconds, idle) = if options.quick { (2, 1, 1000) } else { (5, 2, 10_000) };
-        let programs = ["peer-echo", "peer-hyper", "peer-load"];
-        let packages: Vec<_> = programs.iter().flat_map(|name| ["--package", name]).collect();
         println!("building");
-        let release = cargo::build(true, &packages)?;
+        let release = cargo::build(true, &["--package", "peer-hyper", "--package", "peer-load"])?;
         let ropewalk = match &options.binary {
             Some(binary) => std::fs::canonicalize(binary)?,
             None => cargo::ropewalk(true)?,

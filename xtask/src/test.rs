@@ -198,8 +198,13 @@ fn deny() -> Result<Outcome> {
     }
     let mut command = cargo();
     // Advisories need a database from outside: `cargo deny check advisories` where it can be had.
-    command.args(["deny", "--offline", "check", "--hide-inclusion-graph", "licenses", "bans"]);
-    check(command.arg("sources"))
+    command.args(["deny", "--locked", "check", "--hide-inclusion-graph"]);
+    let ran = process::run(command.args(["licenses", "bans", "sources"]), LIMIT)?;
+    let said = ran.all();
+    if !ran.status.success() && said.contains("failed to fetch crates") {
+        return Ok(Outcome::Skipped("the crates of other systems cannot be fetched".into()));
+    }
+    Ok(if ran.status.success() { Outcome::Tally(ONE) } else { Outcome::Failed(said) })
 }
 
 fn foreign(no_install: bool, leave_out: bool) -> Result<Outcome> {

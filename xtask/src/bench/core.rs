@@ -9,6 +9,7 @@ use super::machine::pinned;
 use super::measure::{Done, Scenario, Server, alternate};
 use super::report::{Bound, Goal};
 use super::{Plan, Suited};
+use crate::cargo;
 use crate::process::{free_port, run};
 
 pub const TITLE: &str = "Core: what a connection costs";
@@ -22,6 +23,7 @@ const BYTES: (&str, &str) = ("ropewalk Raw", "bare tokio loop");
 const LINES: (&str, &str) = ("ropewalk Lines", "tokio-util Framed");
 
 pub fn measure(plan: &Plan) -> Suited {
+    cargo::build(true, &["--package", "peer-echo"])?;
     let mut scenarios = Vec::new();
     for in_flight in [1, 32] {
         for (kind, (ours, theirs), program) in

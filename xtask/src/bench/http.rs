@@ -84,7 +84,8 @@ pub fn started(servers: Vec<(&str, Result<Server>)>) -> (Vec<Server>, Vec<String
 pub fn note(load: &str, absent: &[String], failed: Vec<String>) -> String {
     let mut note = format!("`{load}`");
     for line in absent.iter().chain(&failed) {
-        note += &format!("; left out: {}", line.lines().next().unwrap_or_default());
+        // The last line of what a server said is the one that tells why it ended.
+        note += &format!("; left out: {}", line.lines().last().unwrap_or_default());
     }
     note
 }

@@ -34,8 +34,10 @@ pub fn measure(stage: &Stage<'_>) -> Option<(Scenario, Vec<Goal>)> {
     }
     println!("{TITLE}");
     let count = stage.plan.idle.min(stage.files.saturating_sub(SPARE));
-    let mut note = String::from("| server | over | before, MiB | after, MiB | KiB/connection |\n");
-    note += "|---|---|--:|--:|--:|\n";
+    let mut note = String::from(
+        "| server | over | before, MiB | after, MiB | KiB added for each | KiB in all for each |\n",
+    );
+    note += "|---|---|--:|--:|--:|--:|\n";
     let mut goals = Vec::new();
     let mut absent = String::new();
     for case in cases(stage) {
@@ -47,16 +49,19 @@ pub fn measure(stage: &Stage<'_>) -> Option<(Scenario, Vec<Goal>)> {
         match measured {
             Ok((name, before, after)) => {
                 let each = (after as f64 - before as f64) / count as f64;
+                let all = after as f64 / count as f64;
                 let (before, after) = (before as f64 / 1024.0, after as f64 / 1024.0);
-                let row =
-                    format!("| {name} | {} | {before:.1} | {after:.1} | {each:.2} |", case.over);
+                let row = format!(
+                    "| {name} | {} | {before:.1} | {after:.1} | {each:.2} | {all:.2} |",
+                    case.over
+                );
                 println!("  {row}");
                 writeln!(note, "{row}").expect("into a string");
                 goals.extend(goal(case.name, case.over, each));
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                let line = error.lines().next().unwrap_or_default();
+                let line = error.lines().last().unwrap_or_default();
                 write!(absent, " Left out: {} over {}: {line}.", case.name, case.over)
                     .expect("into a string");
             }
@@ -64,7 +69,8 @@ pub fn measure(stage: &Stage<'_>) -> Option<(Scenario, Vec<Goal>)> {
     }
     note += &format!(
         "\n{} connections, each after one request and its answer, {} s later. Resident memory of the \
-         server's processes (VmRSS); what the kernel keeps for a socket is not in it.{absent}",
+         server's processes (VmRSS); what the kernel keeps for a socket is not in it. nginx sets its \
+         table of connections aside when it starts: it is in *before*, and only *in all* shows it.{absent}",
         thousands(count as u64),
         SETTLE.as_secs(),
     );

@@ -24,7 +24,7 @@ pub fn tls(port: u16, files: &Certificate) -> String {
 
 /// A TLS listener that takes only clients whose certificate is signed by `client`.
 pub fn mutual_tls(port: u16, files: &Certificate, client: &Path) -> String {
-    format!("{}:client-ca={}", tls(port, files), client.display())
+    format!("{}:clients=required:ca={}", tls(port, files), client.display())
 }
 
 /// A TLS client that trusts `roots` only.
@@ -35,7 +35,7 @@ pub fn tls_client(port: u16, roots: &Path) -> String {
 /// The same with a certificate of its own.
 pub fn mutual_tls_client(port: u16, roots: &Path, own: &Certificate) -> String {
     let (cert, key) = (own.certificate.display(), own.key.display());
-    format!("{}:cert={cert}:key={key}", tls_client(port, roots))
+    format!("{}:client-cert={cert}:client-key={key}", tls_client(port, roots))
 }
 
 /// A listener that takes the PROXY protocol from `trusted`, or a client that sends it.

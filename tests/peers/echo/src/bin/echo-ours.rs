@@ -3,8 +3,7 @@
 use std::error::Error;
 
 use bytes::Bytes;
-use ropewalk_core::framing::{Lines, Raw};
-use ropewalk_core::{Connection, Protocol, Transport};
+use ropewalk_core::{Connection, Lines, Protocol, Raw, Transport};
 use tokio::net::TcpListener;
 
 async fn echo<P>(mut connection: Connection<P>) -> Result<(), P::Error>
