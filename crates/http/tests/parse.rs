@@ -12,6 +12,9 @@
 //!
 //! `@ setting value` lowers a limit for the case; `@ asked GET HEAD ...` says what a client asked.
 
+#![allow(clippy::unwrap_used)] // in a test that is what failing looks like
+
+#[allow(dead_code, reason = "each file of tests uses its part")]
 #[path = "framing/harness.rs"]
 mod harness;
 #[path = "framing/law.rs"]
