@@ -96,8 +96,9 @@ impl Argument {
         Error {
             source: self.source.clone(),
             span: self.span.clone(),
-            what: what.into(),
-            help: help.into(),
+            // Both may quote the string, and must stay one line.
+            what: printable(&what.into()),
+            help: printable(&help.into()),
         }
     }
 
@@ -257,7 +258,7 @@ impl<'a> Parser<'a> {
             Some(name) => format!("did you mean {name}: ?"),
             None => format!("for a host of this name write tcp:{}:PORT", value.text),
         };
-        value.error(format!("no kind of endpoint is called `{}`", printable(&value.text)), help)
+        value.error(format!("no kind of endpoint is called `{}`", value.text), help)
     }
 
     fn wrapper(
@@ -387,7 +388,7 @@ fn unknown_key<'k>(
             }
         }
     };
-    key.error(format!("{layers}: has no option `{}`", printable(&key.text)), help)
+    key.error(format!("{layers}: has no option `{}`", key.text), help)
 }
 
 /// What can only be an address or a port, so that it needs no `tcp:` before it. A lone word does:
