@@ -132,8 +132,8 @@ impl Live {
     async fn accept(&self) -> io::Result<Transport> {
         match self {
             Self::Tcp(socket) => {
-                let (stream, _) = socket.accept().await?;
-                Ok(Transport::tcp(stream))
+                let (stream, peer) = socket.accept().await?;
+                Ok(Transport::tcp_from(stream, peer.into()))
             }
             Self::Unix(socket, _) => {
                 let (stream, _) = socket.accept().await?;

@@ -11,6 +11,7 @@
 //! the innermost layer's that knows it.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,6 +30,13 @@ pub struct Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Of the kind [`InvalidInput`](io::ErrorKind::InvalidInput), with this inside.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
+    }
+}
 
 impl Error {
     /// Where in the string it goes wrong, in bytes from its beginning.
@@ -255,6 +263,9 @@ impl<'a> Parser<'a> {
     fn unknown(&self, value: &Argument) -> Error {
         let names = self.shapes.iter().map(|shape| shape.name);
         let help = match nearest(&value.text, names) {
+            _ if value.text.contains('/') => {
+                format!("for a socket's path write unix:{}", value.text)
+            }
             Some(name) => format!("did you mean {name}: ?"),
             None => format!("for a host of this name write tcp:{}:PORT", value.text),
         };
@@ -395,7 +406,12 @@ fn unknown_key<'k>(
 /// it may as well be a kind with a slip in it.
 fn is_address(text: &str) -> bool {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    digits || text == "*" || text == "localhost" || text.starts_with('[') || text.contains('.')
+    let path = text.contains('/');
+    digits
+        || text == "*"
+        || text == "localhost"
+        || text.starts_with('[')
+        || (text.contains('.') && !path)
 }
 
 /// The word within two slips of `given`, or one for a short word.

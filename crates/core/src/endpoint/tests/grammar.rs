@@ -112,6 +112,8 @@ const BAD: &[(&str, usize, &str, &str)] = &[
     ("TCP:80", 0, "no kind of endpoint is called `TCP`", "did you mean tcp: ?"),
     ("tsl:443", 0, "called `tsl`", "did you mean tls: ?"),
     ("http-conect:a:1:b:2", 0, "called `http-conect`", "did you mean http-connect: ?"),
+    ("/run/x.sock", 0, "called `/run/x.sock`", "unix:/run/x.sock"),
+    ("tls:./x.sock:cert=a", 4, "called `./x.sock`", "unix:./x.sock"),
     ("intranet:80", 0, "called `intranet`", "tcp:intranet:PORT"),
     ("tls:intranet:80", 4, "called `intranet`", "tcp:intranet:PORT"),
     ("\\tcp:80", 0, "called `tcp`", ""),
@@ -273,4 +275,43 @@ fn kinds_of_others() {
     for name in ["tcp", "vsock", "", "A", "a:b", "9p", "localhost"] {
         assert!(registry.clone().with_kind(name, Vsock).is_err(), "{name}");
     }
+}
+
+/// Strings near the good ones: whatever is one of them is written so that it is read back.
+#[test]
+fn strings_gone_astray() {
+    let mut random = fastrand::Rng::with_seed(8305);
+    let pieces = [
+        ":", "=", "\\", "[", "]", ",", "tls:", "proxy:", "tcp:", "80", "x", "\u{e9}", "\0", "\"",
+        " ",
+    ];
+    let mut good = 0;
+    for _ in 0..10_000 {
+        let (text, _) = GOOD[random.usize(..GOOD.len())];
+        let mut text: Vec<char> = text.chars().collect();
+        for _ in 0..random.usize(1..4) {
+            let (at, end) = (random.usize(..=text.len()), random.usize(..=text.len()));
+            match random.u8(..3) {
+                0 => drop(text.drain(at.min(end)..at.max(end).min(at.min(end) + 3))),
+                1 => drop(text.splice(at..at, pieces[random.usize(..pieces.len())].chars())),
+                _ => text.extend_from_within(at.min(end)..),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        match Endpoint::parse(&text) {
+            Err(error) => {
+                assert!(error.offset() <= text.len());
+                assert!(!error.to_string().contains(char::is_control), "{error}");
+                assert_eq!(format!("{error:#}").lines().count(), 4);
+            }
+            Ok(endpoint) => {
+                good += 1;
+                let written = endpoint.to_string();
+                let again = Endpoint::parse(&written).unwrap_or_else(|e| panic!("{text}\n{e:#}"));
+                assert_eq!(again.to_string(), written, "{text}");
+                assert_eq!(again.wrappers(), endpoint.wrappers(), "{text}");
+            }
+        }
+    }
+    assert!(good > 500, "{good} of them were endpoints");
 }

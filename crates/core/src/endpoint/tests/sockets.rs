@@ -390,3 +390,103 @@ async fn a_resolver_of_ones_own() {
     let (accepted, connected) = tokio::join!(listener.accept(), client.connect());
     assert_eq!(accepted.unwrap().peer(), connected.unwrap().local());
 }
+
+#[tokio::test]
+async fn a_worker_gets_a_socket_of_its_own_where_the_port_is_shared() {
+    let bound = endpoint("127.0.0.1:0:reuseport=on").bind().unwrap();
+    let (one, two) = (bound.listener().unwrap(), bound.listener().unwrap());
+    let _clients: Vec<_> = (0..64).map(|_| connect(port(&bound))).collect();
+    let mut counts = [0; 2];
+    for _ in 0..64 {
+        let at = tokio::select! {
+            _ = one.accept() => 0,
+            _ = two.accept() => 1,
+        };
+        counts[at] += 1;
+    }
+    // Of a shared socket the one would have taken some that were the other's, and the other none
+    // once the one is gone.
+    drop(one);
+    drop(bound);
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+    let port = two.local().port().unwrap();
+    let _client = connect(port);
+    two.accept().await.unwrap();
+}
+
+#[tokio::test]
+async fn tls_over_tcp_with_certificates_on_both_sides() {
+    let folder = Folder::new();
+    let pair = |name: &str, host: &str| {
+        let made = rcgen::generate_simple_self_signed([host.to_owned()]).unwrap();
+        std::fs::write(folder.file(&format!("{name}.pem")), made.cert.pem()).unwrap();
+        let key = made.signing_key.serialize_pem();
+        std::fs::write(folder.file(&format!("{name}.key")), key).unwrap();
+        folder.file(name)
+    };
+    let (server, other, us) = (pair("server", "localhost"), pair("other", "b.c"), pair("us", "us"));
+    let listen = |options: &str| {
+        let text = format!("tls:127.0.0.1:0:folder={}{options}", folder.0.display());
+        endpoint(&text).listen().unwrap()
+    };
+    // Wanted host, options of the server and the client, and whether they meet.
+    let ours = format!(":client-cert={us}.pem:client-key={us}.key");
+    let required = format!(":clients=required:ca={us}.pem");
+    let wanted = format!(":clients=wanted:ca={us}.pem");
+    for (host, of_server, of_client, meet) in [
+        ("localhost", "", "", Some(false)),
+        ("b.c", "", "", Some(false)),
+        ("wrong.example", "", "", None),
+        ("localhost", ":min=1.3:alpn=h2", ":alpn=h2", Some(false)),
+        ("localhost", ":alpn=h2", ":alpn=x", None),
+        ("localhost", &*required, &*ours, Some(true)),
+        ("localhost", &*required, "", None),
+        ("localhost", &*wanted, &*ours, Some(true)),
+        ("localhost", &*wanted, "", Some(false)),
+    ] {
+        let listener = listen(of_server);
+        let port = listener.local().port().unwrap();
+        let roots = if host == "b.c" { &other } else { &server };
+        // The name to be proved is the host's unless it is given.
+        let text = match host {
+            "localhost" => format!("tls:localhost:{port}:roots={roots}.pem{of_client}"),
+            _ => format!("tls:127.0.0.1:{port}:name={host}:roots={roots}.pem{of_client}"),
+        };
+        let (client, server) = (endpoint(&text), async {
+            let mut server = listener.accept().await?.establish().await?;
+            server.write_all(b"hi").await?;
+            server.shutdown().await?;
+            Ok::<_, io::Error>(!server.tls().unwrap().peer_certificates().is_empty())
+        });
+        let client = async {
+            let mut said = String::new();
+            client.connect().await?.read_to_string(&mut said).await?;
+            Ok::<_, io::Error>(said)
+        };
+        let (known, said) = tokio::join!(server, client);
+        match meet {
+            Some(expected) => {
+                assert_eq!(said.unwrap(), "hi", "{text}");
+                assert_eq!(known.unwrap(), expected, "{text}");
+            }
+            None => assert!(said.is_err() && known.is_err(), "{text}: {known:?} {said:?}"),
+        }
+    }
+}
+
+#[test]
+fn everything_can_be_sent_between_threads() {
+    fn check<T: Send + Sync + 'static>() {}
+    check::<Endpoint>();
+    check::<Bound>();
+    check::<Listener>();
+    check::<Registry>();
+    check::<Error>();
+    fn future(_: impl Send) {}
+    let endpoint = endpoint("127.0.0.1:1");
+    future(endpoint.connect());
+    future(async {
+        let listener = endpoint.listen().unwrap();
+        listener.accept().await.unwrap().establish().await
+    });
+}
