@@ -37,10 +37,10 @@ impl HttpConnect {
     pub(super) fn parse(arguments: &Arguments) -> Result<Self, Error> {
         let (host, port) = arguments.host_and_port()?;
         let login = login(arguments)?;
-        if let (Some((user, _)), Some(value)) = (&login, arguments.option("user")) {
-            if user.contains(':') {
-                return Err(value.error("a user's name with a colon", "Basic has no way to say it"));
-            }
+        if let (Some((user, _)), Some(value)) = (&login, arguments.option("user"))
+            && user.contains(':')
+        {
+            return Err(value.error("a user's name with a colon", "Basic has no way to say it"));
         }
         Ok(Self { host, port, login })
     }

@@ -273,7 +273,7 @@ impl Tls {
         let builder = Client::builder().alpn(&self.alpn).min_version(self.min);
         let builder = match (&self.roots, &self.pin) {
             (Some(roots), _) => builder.roots_file(roots),
-            (None, Some(pin)) => builder.pin(pin.clone()),
+            (None, Some(pin)) => builder.pin(*pin),
             (None, None) => builder,
         };
         let builder = match &self.client_cert {
