@@ -145,9 +145,7 @@ impl Endpoint {
     /// As [`parse`](Self::parse).
     pub fn parse_with(text: &str, registry: &Registry) -> Result<Self, Error> {
         let layers = registry.with_shapes(|shapes| parse::parse(text, shapes))?;
-        let Some((leaf, wrappers)) = layers.split_last() else {
-            unreachable!("the grammar has a leaf at the end")
-        };
+        let (leaf, wrappers) = layers.split_last().expect("the grammar ends in a leaf");
         let wrappers = wrappers.iter().map(Wrapper::parse).collect::<Result<_, _>>()?;
         let leaf = Leaf::parse(leaf, registry)?;
         Ok(Self(Arc::new(Inner { wrappers, leaf, registry: registry.clone() })))

@@ -367,7 +367,13 @@ async fn nobody_listens() {
     let port = port(&endpoint("127.0.0.1:0").bind().unwrap());
     let error = endpoint(&format!("127.0.0.1:{port}")).connect().await.expect_err("closed again");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-    assert!(error.to_string().contains("127.0.0.1"), "{error}");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "cannot connect to tcp:127.0.0.1:{port}: 127.0.0.1:{port}: \
+             Connection refused (os error 111) (nobody listens there)"
+        )
+    );
 }
 
 #[tokio::test]
