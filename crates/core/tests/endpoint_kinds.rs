@@ -55,7 +55,8 @@ impl Custom for Pipe {
     }
 
     fn bind(&self) -> io::Result<Arc<dyn Source>> {
-        let receiver = self.receiver.lock().unwrap().take().ok_or(io::ErrorKind::AddrInUse)?;
+        let receiver =
+            self.receiver.lock().expect("nobody panics").take().ok_or(io::ErrorKind::AddrInUse)?;
         Ok(Arc::new(Pipeline(tokio::sync::Mutex::new(receiver))))
     }
 }

@@ -35,8 +35,8 @@ impl Failure {
     /// What to do, where the cause does not say it itself.
     fn help(&self) -> Option<&'static str> {
         // Only the system's own words want an explanation.
-        let raced = self.cause.get_ref().is_some_and(|inner| inner.is::<AllFailed>());
-        if self.cause.raw_os_error().is_none() && !raced {
+        let raced = self.cause.get_ref().and_then(|inner| inner.downcast_ref::<AllFailed>());
+        if self.cause.raw_os_error().is_none() && raced.is_none() {
             return None;
         }
         let is_unix = self.endpoint.starts_with("unix:") || self.endpoint.contains(":unix:");

@@ -20,7 +20,8 @@ pub const MAX_LAYERS: usize = 8;
 
 /// What is wrong with an endpoint string, where, and what to do.
 ///
-/// `{}` is one line; `{:#}` has the string and a line with a caret under the place.
+/// `{}` is one line; `{:#}` has the string and a line with a caret under the place. Both quote the
+/// string as it was given, a password in it included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     source: Arc<str>,

@@ -152,6 +152,20 @@ async fn proxy_headers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_header_half_read_is_not_passed_over() {
+    let registry = Registry::new();
+    let parse = |text: &str| Endpoint::parse_with(text, &registry).unwrap();
+    let listener = parse("proxy:memory:a").listen().unwrap();
+    let mut client = parse("memory:a").connect().await.unwrap();
+    client.write_all(b"PROXY TCP4 192.0.2.1 ").await.unwrap();
+    let mut accepted = listener.accept().await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(1), accepted.proxied()).await.is_err());
+    client.write_all(b"192.0.2.2 1000 80\r\nGET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let error = accepted.establish().await.expect_err("the rest is no header");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+#[tokio::test(start_paused = true)]
 async fn proxy_headers_are_sent() {
     let registry = Registry::new();
     let parse = |text: &str| Endpoint::parse_with(text, &registry).unwrap();

@@ -260,13 +260,16 @@ async fn a_socket_by_its_number() {
     assert!(second.is_err(), "there is no second one");
 }
 
-/// Run as a child by the next test, with a listening socket as descriptor 3.
+/// Run in a process of its own by the next test, with a listening socket as descriptor 3; there is
+/// nothing to do otherwise.
 #[test]
-#[ignore = "part of another test"]
 fn child_of_a_service_manager() {
+    if std::env::var("LISTEN_FDNAMES").as_deref() != Ok("ropewalk-test") {
+        return;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let by_name = endpoint("systemd:web").bind().unwrap();
+        let by_name = endpoint("systemd:ropewalk-test").bind().unwrap();
         let by_index = endpoint("systemd:0").bind().unwrap();
         assert_eq!(by_name.local(), by_index.local());
         let by_fd = endpoint("fd:3").bind().unwrap();
@@ -283,11 +286,11 @@ fn a_socket_from_a_service_manager() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
     let program = std::env::current_exe().unwrap();
-    let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec \"$@\"";
+    let script = "exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=ropewalk-test exec \"$@\"";
     let mut child = Command::new("sh")
         .args(["-c", script, "sh"])
         .arg(program)
-        .args(["--ignored", "--exact", "endpoint::tests::sockets::child_of_a_service_manager"])
+        .args(["--exact", "endpoint::tests::sockets::child_of_a_service_manager"])
         .stdin(Stdio::from(std::os::fd::OwnedFd::from(socket)))
         .stdout(Stdio::null())
         .spawn()
@@ -364,8 +367,11 @@ async fn a_proxy_that_refuses() {
 
 #[tokio::test]
 async fn nobody_listens() {
-    let port = port(&endpoint("127.0.0.1:0").bind().unwrap());
-    let error = endpoint(&format!("127.0.0.1:{port}")).connect().await.expect_err("closed again");
+    // Bound but not listened on, so that nobody else gets it meanwhile.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    let error = endpoint(&format!("127.0.0.1:{port}")).connect().await.expect_err("nobody");
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     assert_eq!(
         error.to_string(),
