@@ -3,6 +3,7 @@
 //! Ignored unless asked for (`cargo test -p ropewalk-core --test endpoint_peers -- --ignored`); a
 //! program that is not installed is named and skipped. Loopback only, and every wait is bounded.
 #![cfg(feature = "io")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "this is a test, helpers and all")]
 
 use std::fs;
 use std::net::TcpListener;
