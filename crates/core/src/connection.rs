@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 
+use crate::endpoint::HANDSHAKE_TIME;
 use crate::{Peer, Protocol, Transport, Wire, tls};
 
 mod hooks;
@@ -72,7 +73,7 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// As `next`.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<P::In>, P::Error>> {
-        self.link.begin();
+        self.link.begin(self.protocol.deadline());
         loop {
             // A protocol may owe an answer for each event: do not let that grow without a bound.
             if self.link.is_above_high_water() {
@@ -96,6 +97,14 @@ impl<P: Protocol> Connection<P> {
                 Woke::Input | Woke::Deadline | Woke::Sent => {}
             }
         }
+    }
+
+    /// The next event of what has come already: nothing is read, sent or waited for.
+    ///
+    /// # Errors
+    /// What the protocol makes of the input.
+    pub fn try_next(&mut self) -> Result<Option<P::In>, P::Error> {
+        self.protocol.receive(&mut self.link.wire)
     }
 
     /// Queues `item`, and waits only while more than the high-water mark is unsent.
@@ -276,10 +285,10 @@ impl<P: Protocol> Connection<P> {
     }
 }
 
-/// A handshake may take ten seconds.
+/// A handshake that takes longer than an endpoint would let it has failed.
 async fn within_handshake<T>(handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     // Boxed, because its state is large and a connection spends no time in it.
-    match tokio::time::timeout(tls::HANDSHAKE, Box::pin(handshake)).await {
+    match tokio::time::timeout(HANDSHAKE_TIME, Box::pin(handshake)).await {
         Ok(done) => done,
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "TLS handshake not done in time")),
     }

@@ -1,1 +1,348 @@
-//! endpoint
+//! Where to listen or connect: Twisted's endpoints.
+//!
+//! ```text
+//!  "tls:443:cert=site.pem" ── parse ──► Endpoint ──┬── bind ──► Bound ── listener ──► Listener
+//!   Tcp::new(…), Tls {…} ──── wrap ──►             │                                     │ accept
+//!                                                  │                                     ▼
+//!                                                  └── connect ──► Transport ◄── establish ── Accepted
+//! ```
+//!
+//! An endpoint is written outermost layer first: `tls:proxy:tcp:443` is TLS, over the PROXY protocol,
+//! over TCP. It ends in one of
+//!
+//! | | listens | connects |
+//! |---|---|---|
+//! | `tcp:[HOST:]PORT` | `backlog`, `reuseport`, `dual`, `nodelay`, `keepalive` | `bind`, `timeout`, `nodelay`, `keepalive` |
+//! | `unix:PATH` | `mode`, `backlog` | yes |
+//! | `udp:[HOST:]PORT` | datagrams: `reuseport`, `dual` | datagrams: `bind` |
+//! | `systemd:INDEX`, `systemd:NAME` | yes | |
+//! | `fd:NUMBER` | yes | a connected socket |
+//! | `stdio:` | one connection | yes |
+//! | `exec:PROGRAM ARGUMENTS` | | yes |
+//! | `memory:NAME` | within one [`Registry`] | `latency`, `chunk`, `capacity`, `seed` |
+//!
+//! and may be surrounded by
+//!
+//! | | listens | connects |
+//! |---|---|---|
+//! | `tls:` | `cert`, `key`, `folder`, `names`, `clients`, `ca`, `alpn`, `min`, `handshake` | `roots`, `pin`, `name`, `client-cert`, `client-key`, `alpn`, `min`, `handshake` |
+//! | `proxy:` | `trust`, `header` | `version` |
+//! | `socks5:HOST:PORT:` | | `user`, `password` |
+//! | `http-connect:HOST:PORT:` | | `user`, `password` |
+//!
+//! `tcp:` may be left out before a port or an address: `8080`, `tls:[::1]:443`. Options are `key=value`
+//! fields; at the end of the string each finds the innermost layer that knows it, and right behind a
+//! layer's name it is that layer's. A backslash takes the next character as it is: `unix:/run/a\:b`.
+//! Proxies for clients change the way by which the endpoint behind them is reached, so
+//! `socks5:10.0.0.1:1080:tls:example.org:443` is TLS with example.org, and a chain is written in the
+//! order in which it is travelled.
+
+use std::fmt;
+use std::io;
+use std::net::UdpSocket;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::Arc;
+
+mod bound;
+mod connect;
+mod dialogue;
+mod exec;
+mod failure;
+mod http_connect;
+mod inherited;
+mod layers;
+mod listener;
+mod memory;
+mod parse;
+mod print;
+pub mod proxy;
+pub mod race;
+mod registry;
+mod socks5;
+mod tcp;
+mod tls;
+mod unix;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use bound::Socket;
+use failure::Wanted;
+use listener::{Single, Step};
+
+pub use bound::Bound;
+pub use exec::Exec;
+pub use failure::Failure;
+pub use http_connect::HttpConnect;
+pub use inherited::Systemd;
+pub use layers::{CustomLeaf, Leaf, Wrapper};
+pub use listener::{AcceptError, Accepted, Listener};
+pub use memory::Memory;
+pub use parse::{Argument, Arguments, Error, MAX_LAYERS};
+pub use proxy::Proxy;
+pub use race::{Resolve, SystemResolver};
+pub use registry::{Custom, Kind, Registry, Source};
+pub use socks5::Socks5;
+pub use tcp::{BACKLOG, CONNECT_TIMEOUT, Tcp, Udp};
+pub use tls::{Certificate, Clients, HANDSHAKE_TIME, Tls};
+pub use unix::Unix;
+pub use values::{Host, Name, NotAHost};
+
+use crate::{Address, Transport};
+
+/// A future behind a pointer, for traits that are used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where to listen or connect. Cheap to clone; clones share what a client has loaded and the TLS
+/// sessions it resumes.
+#[derive(Clone)]
+pub struct Endpoint(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    /// Outermost first.
+    wrappers: Vec<Wrapper>,
+    leaf: Leaf,
+    registry: Registry,
+}
+
+impl Endpoint {
+    /// From a string, with a registry of its own: a name in memory is then known only to clones of
+    /// this endpoint.
+    ///
+    /// # Errors
+    /// When the string is none; [`Error`] points at the place.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_with(text, &Registry::default())
+    }
+
+    /// From a string, with the kinds, names in memory and resolver of `registry`.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn parse_with(text: &str, registry: &Registry) -> Result<Self, Error> {
+        let layers = registry.with_shapes(|shapes| parse::parse(text, shapes))?;
+        let Some((leaf, wrappers)) = layers.split_last() else {
+            unreachable!("the grammar has a leaf at the end")
+        };
+        let wrappers = wrappers.iter().map(Wrapper::parse).collect::<Result<_, _>>()?;
+        let leaf = Leaf::parse(leaf, registry)?;
+        Ok(Self(Arc::new(Inner { wrappers, leaf, registry: registry.clone() })))
+    }
+
+    /// From code: `Endpoint::new(Tcp::new(Host::Any, 80))`.
+    #[must_use]
+    pub fn new(leaf: impl Into<Leaf>) -> Self {
+        let registry = Registry::default();
+        Self(Arc::new(Inner { wrappers: Vec::new(), leaf: leaf.into(), registry }))
+    }
+
+    /// With one more layer around it.
+    #[must_use]
+    pub fn wrap(mut self, wrapper: impl Into<Wrapper>) -> Self {
+        Arc::make_mut(&mut self.0).wrappers.insert(0, wrapper.into());
+        self
+    }
+
+    /// With the names in memory and the resolver of `registry`.
+    #[must_use]
+    pub fn with_registry(mut self, registry: &Registry) -> Self {
+        Arc::make_mut(&mut self.0).registry = registry.clone();
+        self
+    }
+
+    /// What it ends in.
+    #[must_use]
+    pub fn leaf(&self) -> &Leaf {
+        &self.0.leaf
+    }
+
+    /// What surrounds it, outermost first.
+    #[must_use]
+    pub fn wrappers(&self) -> &[Wrapper] {
+        &self.0.wrappers
+    }
+
+    /// Whether it is for datagrams.
+    #[must_use]
+    pub fn is_datagram(&self) -> bool {
+        matches!(self.0.leaf, Leaf::Udp(_))
+    }
+
+    /// The string with `***` in the place of passwords, for logs.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        self.print(true)
+    }
+
+    fn print(&self, hide: bool) -> String {
+        let wrappers = self.0.wrappers.iter().map(Wrapper::print);
+        let layers: Vec<_> = wrappers.chain([self.0.leaf.print()]).collect();
+        self.0.registry.with_shapes(|shapes| print::print(&layers, shapes, hide))
+    }
+
+    /// Opens the sockets and loads the certificates. Needs no runtime, so that privileges can be
+    /// dropped after it; a host name is resolved by the system, and may block.
+    ///
+    /// # Errors
+    /// A [`Failure`] inside, in one line: the endpoint, what went wrong, and what to do.
+    pub fn bind(&self) -> io::Result<Bound> {
+        self.open().map_err(|error| Failure::wrap(Wanted::Listen, self.redacted(), error))
+    }
+
+    /// [`bind`](Self::bind) and [`Bound::listener`].
+    ///
+    /// # Errors
+    /// Those of both.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O enabled.
+    pub fn listen(&self) -> io::Result<Listener> {
+        self.bind()?.listener()
+    }
+
+    fn open(&self) -> io::Result<Bound> {
+        let misplaced = self.0.leaf.only_for_clients();
+        let mut misplaced =
+            misplaced.or_else(|| self.0.wrappers.iter().find_map(Wrapper::only_for_clients));
+        if let Some(key) = misplaced.take() {
+            return Err(invalid(format!("{key}= is for connecting: leave it out")));
+        }
+        if self.is_datagram() && !self.0.wrappers.is_empty() {
+            return Err(invalid("nothing goes around udp:"));
+        }
+        // Certificates first: a mistake there must not have opened a port.
+        let steps = self.0.wrappers.iter().rev().map(|wrapper| self.step(wrapper));
+        let steps = steps.collect::<io::Result<_>>()?;
+        Bound::new(self.sockets()?, steps)
+    }
+
+    fn step(&self, wrapper: &Wrapper) -> io::Result<Step> {
+        match wrapper {
+            Wrapper::Tls(tls) => Ok(Step::Tls(tls.server(self.0.leaf.host())?, tls.handshake)),
+            Wrapper::Proxy(proxy) => Ok(Step::Proxy(proxy.clone())),
+            Wrapper::Socks5(_) | Wrapper::HttpConnect(_) => {
+                Err(unsupported("a proxy for clients is not for listening"))
+            }
+        }
+    }
+
+    fn sockets(&self) -> io::Result<Vec<Socket>> {
+        Ok(match &self.0.leaf {
+            Leaf::Tcp(tcp) => {
+                let tcp_socket = |socket| Socket::Tcp(vec![socket], Some(tcp.clone()));
+                tcp.listen()?.into_iter().map(tcp_socket).collect()
+            }
+            Leaf::Udp(udp) => {
+                let udp_socket = |socket| Socket::Udp(vec![socket], Some(udp.clone()));
+                udp.bind()?.into_iter().map(udp_socket).collect()
+            }
+            Leaf::Unix(unix) => {
+                let (socket, unlink) = unix.listen()?;
+                vec![Socket::Unix(socket, Some(unlink))]
+            }
+            Leaf::Systemd(systemd) => {
+                systemd.adopt()?.into_iter().map(Socket::adopted).collect::<io::Result<_>>()?
+            }
+            Leaf::Fd(fd) => vec![Socket::adopted(adopt(*fd)?)?],
+            Leaf::Stdio => vec![Socket::single(Single::Stdio, Address::Stdio)],
+            Leaf::Memory(memory) => {
+                vec![Socket::Memory(self.0.registry.memory.listen(&memory.name)?)]
+            }
+            Leaf::Exec(_) => return Err(unsupported("exec: is not for listening")),
+            Leaf::Custom(leaf) => vec![Socket::Source(leaf.custom().bind()?)],
+        })
+    }
+
+    /// Connects: resolves, races, talks proxies into it, sends a PROXY header, shakes hands.
+    ///
+    /// Cancel-safe in that dropping the future drops the attempt.
+    ///
+    /// # Errors
+    /// A [`Failure`] inside, in one line: the endpoint, what went wrong, and what to do.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub async fn connect(&self) -> io::Result<Transport> {
+        self.connect_for(None).await
+    }
+
+    /// As [`connect`](Self::connect), on behalf of a connection `from` somebody `to` somewhere, which
+    /// a `proxy:` layer tells the server: for relays.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn connect_as(&self, from: &Address, to: &Address) -> io::Result<Transport> {
+        self.connect_for(Some((from, to))).await
+    }
+
+    async fn connect_for(&self, relayed: Option<(&Address, &Address)>) -> io::Result<Transport> {
+        let failed = |error| Failure::wrap(Wanted::Connect, self.redacted(), error);
+        connect::connect(&self.0, relayed).await.map_err(failed)
+    }
+
+    /// For `udp:`, a socket, non-blocking, that sends to and hears from the first address of the host.
+    ///
+    /// # Errors
+    /// A [`Failure`] inside; [`Unsupported`](io::ErrorKind::Unsupported) if this is not `udp:`.
+    pub async fn connect_datagram(&self) -> io::Result<UdpSocket> {
+        let socket = match (&self.0.leaf, self.0.wrappers.as_slice()) {
+            (Leaf::Udp(udp), []) => udp.connect(&*self.0.registry.resolver).await,
+            _ => Err(unsupported("only udp: has datagrams")),
+        };
+        socket.map_err(|error| Failure::wrap(Wanted::Connect, self.redacted(), error))
+    }
+}
+
+fn adopt(fd: u32) -> io::Result<inherited::Adopted> {
+    inherited::adopt(i32::try_from(fd).map_err(|_| invalid("there is no such descriptor"))?)
+}
+
+/// Standard input and output.
+fn stdio() -> Transport {
+    let joined = tokio::io::join(tokio::io::stdin(), tokio::io::stdout());
+    let mut transport = Transport::other(joined);
+    transport.set_peer(Address::Stdio);
+    transport.set_local(Address::Stdio);
+    transport
+}
+
+fn invalid(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what.into())
+}
+
+fn unsupported(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, what)
+}
+
+impl FromStr for Endpoint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
+}
+
+/// The string that parses to this endpoint, passwords and all; see [`Endpoint::redacted`].
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.print(false))
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({})", self.redacted())
+    }
+}
+
+/// Endpoints are equal if they are written alike, whatever their registries.
+impl PartialEq for Endpoint {
+    fn eq(&self, other: &Self) -> bool {
+        self.print(false) == other.print(false)
+    }
+}
+
+impl Eq for Endpoint {}

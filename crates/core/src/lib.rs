@@ -5,8 +5,35 @@ mod protocol;
 pub mod testing;
 mod wire;
 
+pub use framing::{
+    Accept, Blame, Chunk, FrameError, LastLine, LineOut, Lines, Netstrings, Newline, Prefix,
+    Prefixed, Raw,
+};
 pub use protocol::Protocol;
 pub use wire::{COPY_BELOW, FileRegion, Front, Output, Wire};
+
+/// All that waits, behind the feature `io`.
+#[cfg(feature = "io")]
+mod io {
+    pub use crate::address::Address;
+    pub use crate::connection::{Allowance, Connection, Direction, Shape, Tap};
+    pub use crate::deferred::{
+        Abandoned, Deferred, First, Gather, Resolver, TimeoutError, TryGather, first, gather,
+        try_gather,
+    };
+    pub use crate::endpoint::Endpoint;
+    pub use crate::factory::{BoxError, Factory, Refusal};
+    pub use crate::peer::Peer;
+    pub use crate::port::{Batch, Datagram, Full, MAX_BATCH, Outbox, Port, Sent};
+    pub use crate::reactor::{Builder, IntoEndpoint, Listening, Reactor, Workers};
+    pub use crate::service::{
+        Backoff, BoxService, ClientService, Delays, Laggard, Link, Online, Service, Services,
+        StartError, StopError,
+    };
+    pub use crate::transport::Transport;
+}
+#[cfg(feature = "io")]
+pub use io::*;
 
 #[cfg(feature = "io")]
 mod address;
@@ -30,14 +57,3 @@ mod service;
 pub mod tls;
 #[cfg(feature = "io")]
 pub mod transport;
-
-#[cfg(feature = "io")]
-pub use address::Address;
-#[cfg(feature = "io")]
-pub use connection::{Allowance, Connection, Direction, Shape, Tap};
-#[cfg(feature = "io")]
-pub use factory::{BoxError, Factory, Refusal};
-#[cfg(feature = "io")]
-pub use peer::Peer;
-#[cfg(feature = "io")]
-pub use transport::Transport;

@@ -9,6 +9,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use rustls::pki_types::ServerName;
@@ -127,7 +128,7 @@ impl Transport {
         name: &ServerName<'static>,
     ) -> io::Result<Self> {
         let (peer, local) = (self.peer.clone(), self.local.clone());
-        let (stream, facts) = tls::connect(config, self, name).await?;
+        let (stream, facts) = tls::connect(config, name, self).await?;
         Ok(Self::new(Kind::Tls(Box::new(Tls { stream: stream.into(), facts })), peer, local))
     }
 
@@ -185,19 +186,18 @@ impl Transport {
     /// Makes the end of this transport an abrupt one (a TCP reset): the peer must not take what it
     /// has for the whole.
     pub fn abort(self) {
-        let mut layer = &self;
-        loop {
-            match &layer.kind {
-                Kind::Tcp(stream) => {
-                    // Failure means that the socket is dead already.
-                    let _ =
-                        socket2::SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
-                    return;
-                }
-                Kind::Memory(stream) => return stream.abort(),
-                Kind::Tls(tls) => layer = tls.stream.get_ref().0,
-                Kind::Unix(_) | Kind::Other(_) | Kind::Gone => return,
+        use tokio_rustls::TlsStream::{Client, Server};
+        match self.kind {
+            Kind::Tcp(stream) => {
+                // Failure means that the socket is dead already.
+                let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
             }
+            Kind::Memory(stream) => stream.abort(),
+            Kind::Tls(tls) => match tls.stream {
+                Client(stream) => stream.into_inner().0.abort(),
+                Server(stream) => stream.into_inner().0.abort(),
+            },
+            Kind::Unix(_) | Kind::Other(_) | Kind::Gone => {}
         }
     }
 

@@ -121,10 +121,14 @@ impl Link {
         self.hooks.get_or_insert_default()
     }
 
-    /// A call of ours begins: with nothing buffered the caller may have been away for long.
-    pub(super) fn begin(&mut self) {
+    /// A call of ours begins: with nothing buffered the caller may have been away for long. What came
+    /// meanwhile came in time, so a deadline does not pass before there was a look at the socket.
+    pub(super) fn begin(&mut self, deadline: Option<Instant>) {
         if self.wire.input.is_empty() {
-            self.wire.now = now();
+            let now = now();
+            let before =
+                deadline.and_then(|deadline| deadline.checked_sub(Duration::from_nanos(1)));
+            self.wire.now = before.map_or(now, |before| now.min(before).max(self.wire.now));
         }
     }
 
@@ -287,7 +291,7 @@ impl Link {
                 // Our own shaping is no fault of the peer's.
                 Poll::Pending if shaped.is_some() => return,
                 Poll::Pending => {
-                    self.stalled.get_or_insert(self.wire.now);
+                    self.stalled.get_or_insert_with(now);
                     return;
                 }
             }

@@ -1,0 +1,133 @@
+//! What endpoint strings may mean beyond what is built in: kinds of others, names in memory, and who
+//! resolves host names. Nothing of it is global.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::memory::Names;
+use super::parse::{Arguments, Error, Form, Shape};
+use super::race::{Resolve, SystemResolver};
+use super::{BoxFuture, layers};
+use crate::{Address, Transport};
+
+/// A kind of endpoint that somebody else provides: what `name:` at the front means.
+pub trait Kind: Send + Sync + 'static {
+    /// How it is written, for errors: `vsock:CID:PORT`.
+    fn usage(&self) -> &str;
+
+    /// The options it takes.
+    fn options(&self) -> &[&str] {
+        &[]
+    }
+
+    /// Understands the arguments.
+    ///
+    /// # Errors
+    /// When they make no sense; [`Argument::error`](super::Argument::error) points at the one.
+    fn parse(&self, arguments: &Arguments) -> Result<Arc<dyn Custom>, Error>;
+}
+
+/// An endpoint of a kind of somebody else's.
+pub trait Custom: fmt::Debug + Send + Sync + 'static {
+    /// Connects. The future must be safe to drop at any time.
+    fn connect(&self) -> BoxFuture<'_, io::Result<Transport>> {
+        Box::pin(async { Err(unsupported("connecting")) })
+    }
+
+    /// Opens what is listened on, outside of a runtime, while the process still has its privileges.
+    ///
+    /// # Errors
+    /// The system's.
+    fn bind(&self) -> io::Result<Arc<dyn Source>> {
+        Err(unsupported("listening"))
+    }
+}
+
+fn unsupported(what: &str) -> io::Error {
+    let what = format!("this kind of endpoint is not for {what}");
+    io::Error::new(io::ErrorKind::Unsupported, what)
+}
+
+/// Where connections come from, for a kind of somebody else's.
+pub trait Source: Send + Sync + 'static {
+    /// Where it listens.
+    fn local(&self) -> Address;
+
+    /// The next connection. Must be safe to drop at any time; called by several workers at once, in
+    /// the runtime of each.
+    fn accept(&self) -> BoxFuture<'_, io::Result<Transport>>;
+}
+
+/// What endpoint strings may mean. Cheap to clone: clones share the names in memory.
+#[derive(Clone)]
+pub struct Registry {
+    kinds: Arc<BTreeMap<String, Arc<dyn Kind>>>,
+    pub(super) memory: Names,
+    pub(super) resolver: Arc<dyn Resolve>,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { kinds: Arc::default(), memory: Names::default(), resolver: Arc::new(SystemResolver) }
+    }
+}
+
+impl Registry {
+    /// The built-in kinds, no names in memory, and the system's resolver.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// With one more kind.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) when `name` is not made of `a` to `z`, digits and
+    /// hyphens beginning with a letter; [`AlreadyExists`](io::ErrorKind::AlreadyExists) when a kind,
+    /// built in or not, is called so.
+    pub fn with_kind(mut self, name: &str, kind: impl Kind) -> io::Result<Self> {
+        let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let begins = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+        if !begins || !name.bytes().all(letter) || name == "localhost" {
+            let what = format!("`{name}` is no name for a kind of endpoint: a to z, 0 to 9, -");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
+        let built_in = layers::SHAPES.iter().any(|shape| shape.name == name);
+        if built_in || self.kinds.contains_key(name) {
+            let what = format!("there is a kind of endpoint called `{name}` already");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+        }
+        Arc::make_mut(&mut self.kinds).insert(name.to_owned(), Arc::new(kind));
+        Ok(self)
+    }
+
+    /// With another way to resolve the names connected to. Names listened on are the system's to
+    /// resolve.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: impl Resolve) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
+    pub(super) fn kind(&self, name: &str) -> Option<&dyn Kind> {
+        self.kinds.get(name).map(|kind| &**kind)
+    }
+
+    /// Calls `f` with the shapes of all kinds.
+    pub(super) fn with_shapes<T>(&self, f: impl FnOnce(&[Shape<'_>]) -> T) -> T {
+        let options: Vec<&[&str]> = self.kinds.values().map(|kind| kind.options()).collect();
+        let mut shapes = layers::SHAPES.to_vec();
+        for ((name, kind), keys) in self.kinds.iter().zip(options) {
+            shapes.push(Shape { name, usage: kind.usage(), keys, form: Form::Leaf });
+        }
+        f(&shapes)
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("kinds", &self.kinds.keys()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,190 @@
+//! From an accepted socket to the end of its connection.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
+use tracing::{debug, error, warn};
+
+use super::{Inner, Listening, Phase};
+use crate::endpoint::{AcceptError, Accepted, Bound, Listener};
+use crate::{Connection, Factory, Peer, Refusal};
+
+/// How long accepting pauses when the process or the system has run out of something.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Begins to accept on `bound`, once per worker.
+pub(super) async fn start<F: Factory>(
+    inner: &Arc<Inner>,
+    mut bound: Bound,
+    factory: Arc<F>,
+) -> io::Result<Listening> {
+    let local = bound.local().to_vec();
+    let open = watch::Sender::new(true);
+    if inner.workers.is_empty() {
+        let _guard = inner.home.enter();
+        let listener = bound.listener()?;
+        inner.home.spawn(accept(inner.clone(), listener, factory, open.subscribe(), inner.loops()));
+        return Ok(Listening { local, open });
+    }
+    bound.spread(inner.workers.len())?;
+    let bound = Arc::new(bound);
+    for worker in &inner.workers {
+        let (ready, listening) = oneshot::channel();
+        let (inner, bound, factory) = (inner.clone(), bound.clone(), factory.clone());
+        let (open, busy) = (open.subscribe(), inner.loops());
+        worker.handle.spawn(async move {
+            match bound.listener() {
+                Ok(listener) => {
+                    drop(bound);
+                    let _ = ready.send(Ok(()));
+                    accept(inner, listener, factory, open, busy).await;
+                }
+                Err(error) => drop(ready.send(Err(error))),
+            }
+        });
+        listening.await.map_err(|_| io::Error::other("a worker thread has ended"))??;
+    }
+    Ok(Listening { local, open })
+}
+
+/// Something the reactor waits for before it has stopped.
+pub(super) struct Busy(watch::Sender<usize>);
+
+impl Inner {
+    fn loops(&self) -> Busy {
+        self.busy.send_modify(|busy| *busy += 1);
+        Busy(self.busy.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.send_modify(|busy| *busy -= 1);
+    }
+}
+
+/// Accepts until closed or stopped, then waits for the connections it accepted.
+async fn accept<F: Factory>(
+    inner: Arc<Inner>,
+    listener: Listener,
+    factory: Arc<F>,
+    mut open: watch::Receiver<bool>,
+    _busy: Busy,
+) {
+    let mut phase = inner.phase.subscribe();
+    let mut connections = JoinSet::new();
+    let closed = async {
+        // An error means that the handle is gone: nobody can close it any more.
+        if open.wait_for(|open| !open).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let mut ended = pin!(async {
+        tokio::select! {
+            () = closed => {}
+            _ = phase.wait_for(|phase| *phase != Phase::Running) => {}
+        }
+    });
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut ended => break,
+            Some(ended) = connections.join_next() => report(&ended),
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => {
+                    connections.spawn(serve(inner.clone(), factory.clone(), accepted));
+                }
+                Err(error) => pause(&listener, &error).await,
+            },
+        }
+    }
+    drop(listener);
+    let mut phase = inner.phase.subscribe();
+    loop {
+        tokio::select! {
+            next = connections.join_next() => match next {
+                Some(ended) => report(&ended),
+                None => return,
+            },
+            _ = phase.wait_for(|phase| *phase == Phase::Stopped) => break,
+        }
+    }
+    connections.abort_all();
+    while connections.join_next().await.is_some() {}
+}
+
+/// A handler that panicked lost its connection; nobody else notices.
+fn report(ended: &Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        error!("a connection's handler panicked: {error}");
+    }
+}
+
+/// What to do when accepting failed: a peer that is gone already is nothing, being out of
+/// descriptors or memory needs time, and so does what should not happen.
+async fn pause(listener: &Listener, error: &io::Error) {
+    if AcceptError::of(error) == AcceptError::Connection {
+        debug!(%error, "a connection was gone before it was accepted");
+        return;
+    }
+    warn!(listener = %listener.local(), %error, "cannot accept: trying again in {PAUSE:?}");
+    tokio::time::sleep(PAUSE).await;
+}
+
+/// One connection, from what was accepted to its end.
+async fn serve<F: Factory>(inner: Arc<Inner>, factory: Arc<F>, mut accepted: Accepted) {
+    let id = inner.next_id();
+    let address = accepted.peer().clone();
+    // Boxed, here and below: the state of a handshake is large, and a connection spends no time in it.
+    if !accepted.is_established()
+        && let Err(error) = Box::pin(accepted.proxied()).await
+    {
+        debug!(id, peer = %address, %error, "no proper PROXY header");
+        return;
+    }
+    let peer = Peer::new(id, accepted.peer().clone(), accepted.local().clone());
+    let entered = inner.enter(peer.clone());
+    let protocol = match factory.build(&peer) {
+        Ok(protocol) => protocol,
+        Err(why) => return refuse(&*factory, &why, accepted, &peer).await,
+    };
+    let transport = if accepted.is_established() {
+        accepted.into_transport()
+    } else {
+        match Box::pin(accepted.establish()).await {
+            Ok(transport) => transport,
+            Err(error) => {
+                debug!(id, peer = %peer.address(), %error, "the handshake failed");
+                return;
+            }
+        }
+    };
+    if let Err(error) =
+        factory.serve(Connection::with_peer(protocol, transport, peer.clone())).await
+    {
+        debug!(id, peer = %peer.address(), %error, "the connection failed");
+    }
+    drop(entered);
+}
+
+/// Says no, in the protocol's words where no handshake stands before them.
+async fn refuse<F: Factory>(factory: &F, why: &Refusal, accepted: Accepted, peer: &Peer) {
+    debug!(id = peer.id(), peer = %peer.address(), %why, "refused");
+    let words = factory.refusal(why);
+    if words.is_empty() || !accepted.is_established() {
+        return;
+    }
+    let mut connection = Connection::with_peer(crate::Raw, accepted.into_transport(), peer.clone());
+    connection.set_linger(Duration::from_secs(1));
+    connection.set_stall(Duration::from_secs(1));
+    connection.wire().output.put(&words);
+    if let Err(error) = connection.close().await {
+        debug!(id = peer.id(), %error, "the refused peer was gone");
+    }
+}

@@ -1,0 +1,104 @@
+//! Where a head ends.
+
+use memchr::memchr;
+
+use super::fault;
+use crate::error::{Cap, Error, Fault, Result};
+use crate::types::Limits;
+
+/// What is looked for: both end with an empty line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// A start line, then fields.
+    Head,
+    /// Fields only.
+    Trailer,
+}
+
+/// A search for the end of a head or trailer section that goes on where it had stopped.
+///
+/// It finds the lines, refuses those that do not end in CR LF, and holds to the caps; what it
+/// refuses depends on the bytes only, never on how they were cut.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// How many bytes have been looked at.
+    searched: usize,
+    /// Where each line ends, behind its line end; the empty last one is left out.
+    ends: Vec<u32>,
+}
+
+/// Heads are measured in `u32`, whatever the limits say.
+const LARGEST: usize = 1 << 30;
+
+impl Scan {
+    /// The length of the section at the beginning of `input`, the empty line included, or `None` if
+    /// it is not yet whole. Until it is, call again with the same bytes and more.
+    ///
+    /// # Errors
+    /// [`Error::Limit`], or a [`Fault::LineEnd`].
+    pub fn find(
+        &mut self,
+        input: &[u8],
+        section: Section,
+        limits: &Limits,
+    ) -> Result<Option<usize>> {
+        while let Some(at) = memchr(b'\n', &input[self.searched..]) {
+            let end = self.searched + at + 1;
+            let begin = self.last();
+            self.check(end, section, limits)?;
+            if end < begin + 2 || input[end - 2] != b'\r' {
+                return Err(fault(Fault::LineEnd, begin));
+            }
+            self.searched = end;
+            if end == begin + 2 {
+                return match section {
+                    Section::Head if self.ends.is_empty() => Err(fault(Fault::StartLine, begin)),
+                    _ => Ok(Some(end)),
+                };
+            }
+            self.ends.push(end as u32);
+        }
+        self.searched = input.len();
+        // What follows is at least one byte longer.
+        self.check(input.len() + 1, section, limits)?;
+        Ok(None)
+    }
+
+    /// Forgets everything: the next section begins.
+    pub fn clear(&mut self) {
+        self.searched = 0;
+        self.ends.clear();
+    }
+
+    /// Where each line ends, behind its line end, the empty last line left out.
+    pub(super) fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
+    /// Where the line that is being searched begins.
+    fn last(&self) -> usize {
+        self.ends.last().map_or(0, |&end| end as usize)
+    }
+
+    /// Whether a line may end at `end`, the first place where the next one could begin.
+    #[inline]
+    fn check(&self, end: usize, section: Section, limits: &Limits) -> Result<()> {
+        let (total, cap) = match section {
+            Section::Head => (limits.head, Cap::Head),
+            Section::Trailer => (limits.trailer, Cap::Trailer),
+        };
+        let total = total.min(LARGEST);
+        let start_line = section == Section::Head && self.ends.is_empty();
+        let (limit, cap) =
+            if start_line { (limits.start_line.min(total), Cap::StartLine) } else { (total, cap) };
+        if end > limit {
+            return Err(Error::Limit { cap, limit: limit as u64, got: end as u64 });
+        }
+        let fields = self.ends.len().saturating_sub(usize::from(section == Section::Head));
+        if fields > limits.fields.min(20_000) {
+            let (limit, got) = (limits.fields as u64, fields as u64);
+            return Err(Error::Limit { cap: Cap::Fields, limit, got });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! What a client says: which form its target takes, which framing its request gets, which fields
+//! it needs.
+
+use http::header;
+use http::{Method, Request, Uri, Version};
+use ropewalk_core::Output;
+
+use super::{Asked, Client, ClientOut, Ending};
+use crate::emit;
+use crate::error::{Error, Misuse, Result};
+use crate::parse;
+use crate::session::fields::{Declared, declared};
+use crate::session::writer::{Framing, Writer};
+use crate::types::{BodyLength, Outgoing};
+
+impl Client {
+    /// Says one item, or refuses it.
+    pub(super) fn ask(&mut self, item: ClientOut, output: &mut Output) -> Result<()> {
+        if matches!(self.end, Ending::Over | Ending::Switched) {
+            return Err(Error::Misuse(Misuse::Over));
+        }
+        let said = match (item, &mut self.writing) {
+            (Outgoing::Head(request), None) => self.head(&request, output),
+            (Outgoing::Data(data), Some(writer)) => writer.data(data, output),
+            (Outgoing::File(region), Some(writer)) => writer.file(region, output),
+            (Outgoing::Trailers(fields), Some(writer)) => writer.trailers(fields),
+            (Outgoing::End, Some(writer)) => writer.end(output).map(|()| self.writing = None),
+            _ => Err(Error::Misuse(Misuse::Order)),
+        };
+        if let Err(Error::Misuse(Misuse::TooMuch | Misuse::TooLittle)) = said {
+            // The message can no longer be what was declared: it must not look whole.
+            self.end = Ending::Over;
+        }
+        said
+    }
+
+    /// A request's head.
+    fn head(&mut self, request: &Request<BodyLength>, output: &mut Output) -> Result<()> {
+        if self.end != Ending::Kept {
+            return Err(Error::Misuse(Misuse::Over));
+        }
+        if self.under_way.len() >= self.limits.pipeline {
+            return Err(Error::Misuse(Misuse::Pipeline));
+        }
+        // What follows a request for another protocol may be that protocol's already.
+        if self.under_way.iter().any(|asked| asked.connect || asked.upgrade) {
+            return Err(Error::Misuse(Misuse::Order));
+        }
+        let fields = declared(request.headers())?;
+        let http10 = request.version() == Version::HTTP_10;
+        let asked = Asked {
+            head: *request.method() == Method::HEAD,
+            connect: *request.method() == Method::CONNECT,
+            upgrade: fields.upgrade && !http10,
+        };
+        let host = host(request, &fields)?;
+        let framing = framing(request, &fields, asked.connect)?;
+
+        output.reserve(256);
+        emit::request_line(request.method(), request.uri(), request.version(), output);
+        if let Some(host) = host {
+            output.put(b"host: ");
+            output.put(host);
+            output.put(emit::CRLF);
+        }
+        for (name, value) in request.headers() {
+            if *name != header::CONTENT_LENGTH {
+                emit::field(name, value, output);
+            }
+        }
+        match framing {
+            Framing::Length(length) if length > 0 || usually_has_content(request.method()) => {
+                emit::content_length(length, output);
+            }
+            Framing::Chunked => output.put(b"transfer-encoding: chunked\r\n"),
+            _ => {}
+        }
+        output.put(emit::CRLF);
+        if fields.close || http10 && !fields.keep_alive {
+            self.end = Ending::LastSent;
+        }
+        self.under_way.push_back(asked);
+        self.writing = Some(Writer::new(framing));
+        Ok(())
+    }
+}
+
+/// The `Host` that must be added (RFC 9112 §3.2), and whether the target is one that its method may
+/// have. Userinfo is refused rather than sent.
+fn host<'a>(request: &'a Request<BodyLength>, fields: &Declared) -> Result<Option<&'a [u8]>> {
+    let refuse = Err(Error::Misuse(Misuse::Target));
+    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    if !is_target(request.method(), request.uri())
+        || authority.is_some_and(|authority| !parse::is_host(authority))
+        || request.headers().get(header::HOST).is_some_and(|host| !parse::is_host(host.as_bytes()))
+    {
+        return refuse;
+    }
+    match authority {
+        _ if fields.host => Ok(None),
+        Some(authority) => Ok(Some(authority)),
+        None if request.version() == Version::HTTP_10 => Ok(None),
+        None => refuse,
+    }
+}
+
+/// Whether a target goes with its method (RFC 9112 §3.2).
+fn is_target(method: &Method, uri: &Uri) -> bool {
+    let path = uri.path_and_query().map_or("", |path_and_query| path_and_query.as_str());
+    if *method == Method::CONNECT {
+        return uri.scheme().is_none() && path.is_empty() && uri.port().is_some();
+    }
+    if !parse::is_target_text(path.as_bytes()) {
+        return false;
+    }
+    match (uri.scheme(), uri.authority()) {
+        (None, None) => path.starts_with('/') || path == "*" && *method == Method::OPTIONS,
+        (Some(_), Some(_)) => path.is_empty() || path.starts_with(['/', '?']),
+        _ => false,
+    }
+}
+
+/// The framing of a request (RFC 9112 §6.3).
+fn framing(request: &Request<BodyLength>, fields: &Declared, connect: bool) -> Result<Framing> {
+    let length = match *request.body() {
+        BodyLength::Empty => Some(0),
+        BodyLength::Known(length) => Some(length),
+        BodyLength::Unknown => None,
+    };
+    match length {
+        _ if connect && length != Some(0) => Err(Error::Misuse(Misuse::Framing)),
+        None if request.version() == Version::HTTP_10 => Err(Error::Misuse(Misuse::Version)),
+        None if fields.length.is_none() => Ok(Framing::Chunked),
+        Some(length) if fields.length.is_none_or(|declared| declared == length) => {
+            Ok(Framing::Length(length))
+        }
+        _ => Err(Error::Misuse(Misuse::Framing)),
+    }
+}
+
+/// Methods for which the absence of content is worth saying (RFC 9110 §8.6).
+fn usually_has_content(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
+}
