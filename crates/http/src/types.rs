@@ -172,8 +172,9 @@ impl Timeouts {
 }
 
 /// A minimum rate. The peer begins with [`grace`](Self::grace) to spare; waiting for it spends that,
-/// each byte earns `1 / bytes_per_second` back, never above the grace. Time in which the caller does
-/// not ask for more is not counted.
+/// each byte earns `1 / bytes_per_second` back, never above the grace. Time between an event and the
+/// next question is not counted, so a caller may be as slow as it likes; a question that was asked
+/// and dropped goes on counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// Bytes per second on average. Zero means that only the grace counts, and any byte renews it.
