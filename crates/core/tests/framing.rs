@@ -174,7 +174,7 @@ fn raw_bytes_come_between_lines() {
 #[test]
 fn a_protocol_may_switch_between_lines_and_raw_bytes_under_every_cut() {
     // What BDAT (RFC 3030) and literals (RFC 9051 §4.3) do: a line counts what follows it.
-    let script = Script::new(Role::Server, Lines::crlf)
+    let script = Script::new(Role::Server, || Lines::crlf().max(64))
         .starting(|stage| stage.say("220 hello"))
         .flowing(|lines, event| lines.was_raw().then(|| event.clone()))
         .answering(|stage, line| {

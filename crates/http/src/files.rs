@@ -70,7 +70,9 @@ pub struct Settings {
     /// (RFC 9110 §14.2). Default 16.
     pub ranges_most: usize,
     /// From this many bytes on, a content is left to `sendfile`; below, it is read, so that it goes
-    /// out in one write with the head. Default 64 KiB.
+    /// out in one write with the head. Default 32 KiB: up to 16 KiB both cost the same if the head
+    /// goes out with `MSG_MORE` (and reading wins by a third if it does not), from 64 KiB on
+    /// `sendfile` saves a copy that counts.
     pub sendfile_from: u64,
     /// Files are kept open for a moment. Default none: what is on the disk is what is sent.
     pub cache: Option<Cache>,
@@ -89,7 +91,7 @@ impl Default for Settings {
             follow_links: false,
             precompressed: false,
             ranges_most: 16,
-            sendfile_from: 64 * 1024,
+            sendfile_from: 32 * 1024,
             cache: None,
             without_openat2: false,
         }
@@ -152,8 +154,9 @@ impl Files {
         &self.0.settings
     }
 
-    /// Answers a request, as a handler does. Nothing in it waits: it may block for as long as the
-    /// disk takes to open a file, and to read a small one.
+    /// Answers a request, as a handler does. Nothing in it waits, so it is cancel-safe: it may block
+    /// for as long as the disk takes to open a file and to read a small one, and for the few
+    /// milliseconds of a long listing.
     pub async fn serve<B>(&self, request: Request<B>) -> Response<Body> {
         self.respond(request.method(), request.uri(), request.headers(), SystemTime::now())
     }

@@ -17,6 +17,9 @@
 //! `known N`, `chunked` (length unknown) or `empty` says how long the content is. What the session
 //! says must be in the transcript, and nothing else.
 
+#![allow(clippy::unwrap_used)] // in a test that is what failing looks like
+
+#[allow(dead_code, reason = "each file of tests uses its part")]
 #[path = "framing/harness.rs"]
 mod harness;
 #[path = "framing/pair.rs"]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::bucket::{Bucket, Rate};
-use super::group::Grouping;
+use super::prefix::Grouping;
 use super::{BoxError, Factory, Refusal};
 use crate::{Connection, Peer};
 
@@ -22,7 +22,7 @@ const REMEMBERED: usize = 16 * 1024;
 /// "In all" is over all listeners that share this factory. As with [`AtMost`](super::AtMost), an IPv6
 /// address counts with its network of 64 bits, and peers without an IP address count in all only.
 ///
-/// Memory: about 60 bytes for each address remembered, of which there are at most 16,384: those that
+/// Memory: about 80 bytes for each address remembered, of which there are at most 16,384: those that
 /// came longest ago are forgotten first, and then have a full bucket again.
 #[derive(Debug)]
 pub struct AcceptRate<F> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use ipnet::IpNet;
 
-use super::group::Grouping;
+use super::prefix::Grouping;
 use super::{BoxError, Factory, Refusal};
 use crate::{Connection, Peer};
 

@@ -30,7 +30,8 @@ impl Protocol for Plain {
     }
 }
 
-/// Says back what it hears; on `fail` it fails, on `panic` it panics, on `hang` it does nothing more.
+/// Says back what it hears; on `fail` it fails, on `panic` it panics, on `hang` it does nothing more, on
+/// `quit` it closes.
 #[derive(Debug)]
 pub(super) struct Echo;
 
@@ -44,6 +45,7 @@ impl Factory for Echo {
     async fn serve(&self, mut connection: Connection<Plain>) -> Result<(), BoxError> {
         while let Some(bytes) = connection.next().await? {
             match &bytes[..] {
+                b"quit" => break,
                 b"fail" => return Err("told to fail".into()),
                 b"panic" => panic!("told to panic"),
                 b"hang" => std::future::pending().await,

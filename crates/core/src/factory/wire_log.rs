@@ -1,5 +1,7 @@
 //! A look at the conversation.
 
+mod usual;
+
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::mem;
@@ -10,6 +12,8 @@ use tracing::info;
 
 use super::{BoxError, Factory, Refusal};
 use crate::{Connection, Direction, Peer, Tap};
+
+pub use usual::Usual;
 
 /// How many bytes of a line are shown; of the rest the number.
 const SHOWN: usize = 1024;
@@ -42,69 +46,6 @@ pub trait Redact: Send {
     /// From which byte on the line is secret, if it is. `line` is without its end, and cut after 1,024
     /// bytes; what is cut is not shown anyway.
     fn secret_from(&mut self, direction: Direction, line: &[u8]) -> Option<usize>;
-}
-
-/// What the text protocols of the Internet have for secrets: the arguments of `PASS`, `OPER` and `AUTH`
-/// (the mechanism is shown), of IMAP's `LOGIN` and `AUTHENTICATE`, the values of the headers
-/// `Authorization`, `Proxy-Authorization`, `Cookie` and `Set-Cookie`, and, once a client has asked for
-/// `AUTH` or `AUTHENTICATE`, what it says until the server answers with anything but a challenge (`334`,
-/// `+`). Case does not matter. It does not see what binary protocols hide.
-#[derive(Debug, Default)]
-pub struct Usual {
-    /// Clients in the middle of authenticating: the direction they speak in.
-    answering: Option<Direction>,
-}
-
-impl Redact for Usual {
-    fn secret_from(&mut self, direction: Direction, line: &[u8]) -> Option<usize> {
-        if let Some(client) = self.answering {
-            if client == direction {
-                return Some(0);
-            }
-            if !(line.starts_with(b"334") || line.starts_with(b"+")) || line.starts_with(b"+OK") {
-                self.answering = None;
-            }
-            return None;
-        }
-        const HEADERS: [&str; 4] =
-            ["authorization:", "proxy-authorization:", "cookie:", "set-cookie:"];
-        let start = line.len() - line.trim_ascii_start().len();
-        let words: Vec<(usize, &[u8])> = words(line).take(3).collect();
-        let is = |index: usize, name: &str| {
-            words.get(index).is_some_and(|(_, word)| word.eq_ignore_ascii_case(name.as_bytes()))
-        };
-        let after = |index: usize| words.get(index).map_or(0, |(start, word)| start + word.len());
-        if let Some(header) = HEADERS.iter().find(|header| {
-            line[start..]
-                .get(..header.len())
-                .is_some_and(|name| name.eq_ignore_ascii_case(header.as_bytes()))
-        }) {
-            return Some(start + header.len());
-        }
-        // IRC may have a prefix, IMAP has a tag: the verb is the first or the second word.
-        for verb in 0..2 {
-            if is(verb, "PASS") || is(verb, "OPER") || (verb == 1 && is(verb, "LOGIN")) {
-                return Some(after(verb));
-            }
-            if is(verb, "AUTH") || is(verb, "AUTHENTICATE") {
-                self.answering = Some(direction);
-                return Some(after(verb + 1)).filter(|&from| from > 0);
-            }
-        }
-        None
-    }
-}
-
-/// The words of a line, with where they begin.
-fn words(line: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let mut at = 0;
-    line.split(u8::is_ascii_whitespace)
-        .map(move |word| {
-            let start = at;
-            at += word.len() + 1;
-            (start, word)
-        })
-        .filter(|(_, word)| !word.is_empty())
 }
 
 impl<F> WireLog<F> {
@@ -204,7 +145,8 @@ impl Line {
         let _ = write!(text, "{}", shown.escape_ascii());
         if secret.is_some() {
             // Not even its length.
-            text.push_str(" [secret]");
+            text.truncate(text.trim_end().len());
+            text.push_str(if text.is_empty() { "[secret]" } else { " [secret]" });
         } else {
             text.push_str(&self.shown[line.len()..].escape_ascii().to_string());
             if self.more > 0 {

@@ -270,11 +270,13 @@ fn send_as<S: Sockaddr>(
     }
     let source = from.filter(|ip| bound_to_all && can_be_source(ip)).and_then(S::source);
     S::headers().with_borrow_mut(|headers| {
-        let (place, room) = match source {
-            Some(_) => (&mut headers.send_from, Some(S::control())),
-            None => (&mut headers.send, None),
+        let place = match source {
+            Some(_) => &mut headers.send_from,
+            None => &mut headers.send,
         };
-        let headers = place.get_or_insert_with(|| MultiHeaders::preallocate(MAX_BATCH, room));
+        let headers = place.get_or_insert_with(|| {
+            MultiHeaders::preallocate(MAX_BATCH, source.is_some().then(S::control))
+        });
         let control = source.as_ref().map(Source::message);
         let (slices, addresses) = (&slices[..count], &addresses[..count]);
         let flags = MsgFlags::MSG_DONTWAIT;

@@ -226,7 +226,7 @@ impl Timing {
     /// How bytes travel on the connection of this number.
     fn knobs(&self, connection: u64) -> Knobs {
         let seed = match self {
-            Self::Even(knobs) => return knobs.clone(),
+            Self::Even(knobs) => return *knobs,
             Self::Seeded(seed) => *seed,
         };
         // Far apart, so that neighbouring seeds do not share connections.

@@ -109,7 +109,7 @@ pub(crate) fn page(path: &[u8], entries: &[Entry], more: bool, sort: Sort) -> St
     if more {
         let _ = writeln!(
             html,
-            "<p class=\"note more\">Only {} entries are shown. The folder has more.</p>",
+            "<p class=\"note more\">The folder has more entries than the {} shown here.</p>",
             entries.len()
         );
     }
@@ -436,7 +436,7 @@ mod tests {
     #[test]
     fn a_cut_listing_says_so() {
         let page = page(b"", &[file("a", 1, 0)], true, Sort::default());
-        assert!(page.contains("Only 1 entries are shown") && !page.contains("Parent folder"));
+        assert!(page.contains("more entries than the 1 shown") && !page.contains("Parent folder"));
     }
 
     #[test]

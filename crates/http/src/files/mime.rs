@@ -65,6 +65,7 @@ fn common(extension: &[u8]) -> Option<&'static str> {
         b"avif" => "image/avif",
         b"ico" => "image/x-icon",
         b"woff2" => "font/woff2",
+        b"bin" | b"iso" | b"img" => UNKNOWN,
         b"wasm" => "application/wasm",
         b"pdf" => "application/pdf",
         b"mp4" => "video/mp4",

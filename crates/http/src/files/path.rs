@@ -227,4 +227,25 @@ mod tests {
             check(&path, Ok((name, false, name[0] == b'.')));
         }
     }
+
+    #[test]
+    fn whatever_is_accepted_is_a_plain_list_of_names() {
+        let alphabet = b"ab./%25eEfFcC0\\;:~?# ";
+        let mut seed = 1_u64;
+        let mut accepted = 0;
+        for _ in 0..200_000 {
+            let mut path = String::from("/");
+            for _ in 0..12 {
+                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                path.push(char::from(alphabet[(seed >> 33) as usize % alphabet.len()]));
+            }
+            let Ok(name) = parse(&path) else { continue };
+            accepted += 1;
+            assert!(!name.bytes.contains(&0) && !name.bytes.contains(&b'\\'), "{path}");
+            for component in name.bytes.split(|&byte| byte == b'/') {
+                assert!(reachable(component) || name.bytes.is_empty(), "{path}");
+            }
+        }
+        assert!(accepted > 1000);
+    }
 }

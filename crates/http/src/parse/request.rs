@@ -22,7 +22,8 @@ pub fn request(head: &Bytes, scan: &Scan) -> Result<(Request<()>, Facts, BodyKin
     let end = scan.ends().first().map_or(0, |&end| end as usize).saturating_sub(2);
     let (method, target, version) = request_line(&head[..end])?;
     let uri = request_target(head, target, &method)?;
-    let (mut fields, mut facts) = head_fields(head, scan)?;
+    let mut request = Request::new(());
+    let mut facts = head_fields(head, scan, request.headers_mut())?;
     let http10 = version == Version::HTTP_10;
     if facts.hosts > 1 || facts.bad_host || facts.hosts == 0 && !http10 {
         return Err(fault(Fault::Host, 0));
@@ -37,13 +38,11 @@ pub fn request(head: &Bytes, scan: &Scan) -> Result<(Request<()>, Facts, BodyKin
     }
     if let (Some(_), Some(authority)) = (uri.scheme(), uri.authority()) {
         let host = HeaderValue::from_str(authority.as_str());
-        fields.insert(header::HOST, host.map_err(|_| fault(Fault::Target, 0))?);
+        request.headers_mut().insert(header::HOST, host.map_err(|_| fault(Fault::Target, 0))?);
     }
-    let mut request = Request::new(());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = version;
-    *request.headers_mut() = fields;
     Ok((request, facts, body))
 }
 

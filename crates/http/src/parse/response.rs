@@ -17,12 +17,11 @@ use crate::error::{Fault, Result};
 pub fn response(head: &Bytes, scan: &Scan) -> Result<(Response<()>, Facts, BodyKind)> {
     let end = scan.ends().first().map_or(0, |&end| end as usize).saturating_sub(2);
     let (version, status) = status_line(&head[..end])?;
-    let (fields, facts) = head_fields(head, scan)?;
-    let body = facts.announced(version == Version::HTTP_10)?.unwrap_or(BodyKind::UntilClose);
     let mut response = Response::new(());
+    let facts = head_fields(head, scan, response.headers_mut())?;
+    let body = facts.announced(version == Version::HTTP_10)?.unwrap_or(BodyKind::UntilClose);
     *response.status_mut() = status;
     *response.version_mut() = version;
-    *response.headers_mut() = fields;
     Ok((response, facts, body))
 }
 

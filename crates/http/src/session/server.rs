@@ -352,7 +352,11 @@ impl Protocol for Server {
     type Error = Error;
 
     fn receive(&mut self, wire: &mut Wire) -> Result<Option<ServerIn>> {
-        self.step(wire).map_err(|error| self.fail(error, wire))
+        let result = self.step(wire);
+        if let Err(error) = &result {
+            self.fail(error, wire);
+        }
+        result
     }
 
     fn send(&mut self, item: ServerOut, wire: &mut Wire) -> Result<()> {

@@ -57,13 +57,14 @@ impl Stage {
     /// Takes in everything there is, answering each whole request with 200 if `answer`.
     pub(crate) fn listen(&mut self, answer: bool) {
         while let Some(line) = self.pull() {
-            if answer && line == "end" {
-                if let Session::Server(server) = &mut self.session {
-                    let said = server
-                        .send(Outgoing::Head(Response::new(BodyLength::Empty)), &mut self.wire)
-                        .and_then(|()| server.send(Outgoing::End, &mut self.wire));
-                    said.unwrap();
-                }
+            if let Session::Server(server) = &mut self.session
+                && answer
+                && line == "end"
+            {
+                let said = server
+                    .send(Outgoing::Head(Response::new(BodyLength::Empty)), &mut self.wire)
+                    .and_then(|()| server.send(Outgoing::End, &mut self.wire));
+                said.unwrap();
             }
             let over = line.starts_with("error");
             self.hear(line);
@@ -141,7 +142,7 @@ fn fields_text(fields: &HeaderMap) -> String {
 
 /// Who is told what, and what was wrong.
 pub(crate) fn error_text(error: &Error) -> String {
-    let status = error.status().map_or("-".to_owned(), |status| status.as_str().to_owned());
+    let status = error.status().map_or_else(|| "-".to_owned(), |status| status.as_str().to_owned());
     let what = match error {
         Error::Malformed { fault, .. } => format!("{fault:?}"),
         Error::Unsupported(what) => format!("{what:?}"),

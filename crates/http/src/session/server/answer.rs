@@ -21,20 +21,31 @@ impl Server {
         if matches!(self.end, Ending::Over | Ending::Switched) {
             return Err(Error::Misuse(Misuse::Over));
         }
-        let said = match (item, &mut self.writing) {
-            (Outgoing::Head(response), Writing::Owed) => self.head(&response, output),
-            (Outgoing::Interim(response), Writing::Owed) => self.interim(&response, output),
-            (Outgoing::Data(data), Writing::Sending(writer)) => writer.data(data, output),
-            (Outgoing::File(region), Writing::Sending(writer)) => writer.file(region, output),
-            (Outgoing::Trailers(fields), Writing::Sending(writer)) => writer.trailers(fields),
-            (Outgoing::End, Writing::Sending(writer)) => writer.end(output).map(|()| self.sent()),
-            _ => Err(Error::Misuse(Misuse::Order)),
+        let said = match item {
+            Outgoing::Head(response) if self.owes_response() => self.head(&response, output),
+            Outgoing::Interim(response) if self.owes_response() => self.interim(&response, output),
+            Outgoing::Head(_) | Outgoing::Interim(_) => Err(Error::Misuse(Misuse::Order)),
+            content => self.content(content, output),
         };
         if let Err(Error::Misuse(Misuse::TooMuch | Misuse::TooLittle)) = said {
             // The message can no longer be what was declared: it must not look whole.
             self.end = Ending::Over;
         }
         said
+    }
+
+    /// Says what follows a head.
+    fn content(&mut self, item: ServerOut, output: &mut Output) -> Result<()> {
+        let Writing::Sending(writer) = &mut self.writing else {
+            return Err(Error::Misuse(Misuse::Order));
+        };
+        match item {
+            Outgoing::Data(data) => writer.data(data, output),
+            Outgoing::File(region) => writer.file(region, output),
+            Outgoing::Trailers(fields) => writer.trailers(fields),
+            Outgoing::End => writer.end(output).map(|()| self.sent()),
+            Outgoing::Head(_) | Outgoing::Interim(_) => Err(Error::Misuse(Misuse::Order)),
+        }
     }
 
     /// A response has been said to its end.
@@ -203,13 +214,12 @@ impl Server {
     }
 
     /// The session ends with an error; the client is told if it is to blame and can be told.
-    pub(super) fn fail(&mut self, error: Error, wire: &mut Wire) -> Error {
+    pub(super) fn fail(&mut self, error: &Error, wire: &mut Wire) {
         let can = matches!(self.writing, Writing::Idle | Writing::Owed);
         if let (Some(status), true) = (error.status(), can) {
             self.refuse(status, &mut wire.output);
         }
         self.end = Ending::Over;
-        error
     }
 
     /// A minimal response that says only the status.
