@@ -121,7 +121,6 @@ impl BodyLength {
 
 /// The caps of a session. A session never holds more than these of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Limits {
     /// The request line or status line, in bytes with its line end. 414 above it. Default 8 KiB.
     pub start_line: usize,
@@ -160,7 +159,6 @@ impl Default for Limits {
 
 /// How long a session waits for its peer. `None` is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Timeouts {
     /// From the first byte of a head to its end (408), and from the beginning of a server's
     /// connection to the first byte (silent end). Default 10 s.
