@@ -171,3 +171,5 @@ mod service;
 pub mod tls;
 #[cfg(feature = "io")]
 pub mod transport;
+#[cfg(doctest)]
+mod book;
