@@ -129,22 +129,35 @@
 //!
 //! On by default. Without it there are [`types`], [`parse`], [`emit`], [`session`] and [`error`], and tokio
 //! is not among the dependencies.
+//!
+//! # What is deliberately absent
+//!
+//! * Leniency about framing: two readers of one message must not disagree about where it ends, so
+//!   what RFC 9112 lets a recipient repair (bare LF, folded lines, equal lengths said twice) is
+//!   refused.
+//! * Transfer codings other than `chunked`.
+//! * A clock and a random source: the time is [`Wire::now`](ropewalk_core::Wire::now), the `Date`
+//!   is [`set`](session::Server::set_date) by the caller.
+
+pub mod types;
+
+pub mod parse;
 
 pub mod emit;
-pub mod error;
-pub mod parse;
+
 pub mod session;
-pub mod types;
+
+pub mod error;
 
 #[cfg(feature = "io")]
 pub mod body;
 #[cfg(feature = "io")]
-pub mod files;
-
-#[cfg(feature = "io")]
 mod incoming;
 #[cfg(feature = "io")]
 mod server;
+
+#[cfg(feature = "io")]
+pub mod files;
 
 #[cfg(feature = "io")]
 pub use body::Body;
