@@ -151,6 +151,8 @@ pub use io::*;
 
 #[cfg(feature = "io")]
 mod address;
+#[cfg(doctest)]
+mod book;
 #[cfg(feature = "io")]
 mod connection;
 #[cfg(feature = "io")]
@@ -171,5 +173,3 @@ mod service;
 pub mod tls;
 #[cfg(feature = "io")]
 pub mod transport;
-#[cfg(doctest)]
-mod book;
