@@ -4,6 +4,7 @@
 //! that are to go, whether the peer has ended its direction, and what time it is. There is no socket
 //! in it, so the same protocol runs on a connection, in a test and in a fuzzer.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -15,6 +16,15 @@ use bytes::{Buf, Bytes, BytesMut};
 /// From this size on, [`Output::push`] queues a `Bytes` as it is; below it, copying is cheaper than
 /// one more element in a vectored write.
 pub const COPY_BELOW: usize = 2048;
+
+/// What an output keeps for the next one on its thread when it is emptied, in bytes at most.
+const SPARE: usize = 64 * 1024;
+
+thread_local! {
+    /// The buffer that an output gave back last. A connection that waits holds none, and one that is
+    /// woken need not ask the allocator.
+    static TAIL: Cell<BytesMut> = Cell::default();
+}
 
 /// Both directions of a byte stream as plain data: the arguments of Twisted's `dataReceived` and
 /// `transport.write`.
@@ -114,6 +124,9 @@ impl Output {
     /// Copies `bytes` to the end.
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) {
+        if self.tail.capacity() == 0 {
+            self.begin();
+        }
         self.tail.extend_from_slice(bytes);
         self.len += bytes.len() as u64;
     }
@@ -121,7 +134,17 @@ impl Output {
     /// Makes room for `additional` bytes of coming [`put`](Self::put)s.
     #[inline]
     pub fn reserve(&mut self, additional: usize) {
+        if self.tail.capacity() == 0 {
+            self.begin();
+        }
         self.tail.reserve(additional);
+    }
+
+    /// Takes the thread's spare buffer, or makes one.
+    #[cold]
+    fn begin(&mut self) {
+        self.tail = TAIL.take();
+        self.tail.reserve(1024);
     }
 
     /// Queues `bytes`: without copying when they are [large](COPY_BELOW), else as [`put`](Self::put).
@@ -206,8 +229,16 @@ impl Output {
 
     /// Gives the memory of an empty queue back, so that an idle connection is cheap.
     pub fn release(&mut self) {
-        if self.len == 0 && (self.tail.capacity() > 0 || self.segments.capacity() > 0) {
-            self.tail = BytesMut::new();
+        if self.len > 0 {
+            return;
+        }
+        if self.tail.capacity() > 0 {
+            let tail = std::mem::take(&mut self.tail);
+            if tail.capacity() <= SPARE {
+                TAIL.set(tail);
+            }
+        }
+        if self.segments.capacity() > 0 {
             self.segments = VecDeque::new();
         }
     }

@@ -146,6 +146,7 @@ pub mod parse;
 pub mod emit;
 
 pub mod session;
+mod spare;
 
 pub mod error;
 

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
@@ -86,29 +86,41 @@ impl<H: Handler> Server<H> {
         self
     }
 
-    /// One request and its response. Returns whether the connection goes on.
-    async fn exchange(
-        &self,
-        conn: &mut Connection<session::Server>,
-        request: Request<()>,
-    ) -> Result<bool, Error> {
-        let entry = self.access_log.as_ref().map(|_| Entry::begin(conn.peer(), &request));
-        let response = match conn.try_next()? {
-            Some(Event::End) => {
-                let incoming = Incoming::empty(conn.peer().clone(), conn.tls().cloned());
-                let handling = self.handler.handle(request.map(|()| incoming));
-                unless_it_panics(pin!(handling)).await
+    /// One request after the other, until the connection ends. What is said to a request without
+    /// content is said here, without a future of its own: each one would move heads about.
+    async fn exchanges(&self, conn: &mut Connection<session::Server>) -> Result<End, Error> {
+        loop {
+            let request = match conn.next().await? {
+                Some(Event::Head(request)) => request,
+                // The rest of a request whose handler did not want it.
+                Some(_) => continue,
+                None => return Ok(End::Whole),
+            };
+            let entry = self.access_log.as_ref().map(|_| Entry::begin(conn.peer(), &request));
+            let response = match conn.try_next()? {
+                Some(Event::End) => {
+                    let incoming = Incoming::empty(conn.peer().clone(), conn.tls().cloned());
+                    let mut handling = pin!(self.handler.handle(request.map(|()| incoming)));
+                    poll_fn(|cx| poll_caught(handling.as_mut(), cx)).await
+                }
+                first => Box::pin(self.handle_with_content(conn, request, first)).await?,
+            };
+            let (status, before) =
+                (response.status(), conn.peer().sent() + conn.wire().output.len());
+            if let Some(content) = begin(conn, response)? {
+                if conn.protocol().takes_content()
+                    && let Err(error) = Box::pin(send_content(conn, content)).await?
+                {
+                    error!(id = conn.peer().id(), %error, "a response's body failed");
+                    return Ok(End::Cut);
+                }
+                conn.queue(Outgoing::End)?;
             }
-            first => Box::pin(self.handle_with_content(conn, request, first)).await?,
-        };
-        let status = response.status();
-        let before = conn.peer().sent() + conn.wire().output.len();
-        let whole = respond(conn, response).await?;
-        if let (Some(log), Some(entry)) = (&self.access_log, entry) {
-            let bytes = conn.peer().sent() + conn.wire().output.len() - before;
-            log.entry(&entry.end(status, bytes));
+            if let (Some(log), Some(entry)) = (&self.access_log, entry) {
+                let bytes = conn.peer().sent() + conn.wire().output.len() - before;
+                log.entry(&entry.end(status, bytes));
+            }
         }
-        Ok(whole)
     }
 
     /// Runs the handler and feeds it the request's content at the pace that it asks for.
@@ -123,10 +135,10 @@ impl<H: Handler> Server<H> {
         let (filler, incoming) =
             Incoming::streamed(conn.peer().clone(), conn.tls().cloned(), length);
         let mut handling = pin!(self.handler.handle(request.map(|()| incoming)));
+        let mut handling = poll_fn(|cx| poll_caught(handling.as_mut(), cx));
         let mut next = first;
-        let mut handling = pin!(unless_it_panics(handling.as_mut()));
         loop {
-            let ready = poll_fn(|cx| match handling.as_mut().poll(cx) {
+            let ready = poll_fn(|cx| match Pin::new(&mut handling).poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
                 Poll::Pending => filler.poll_wanted(cx).map(|()| None),
             });
@@ -176,21 +188,13 @@ impl<H: Handler> Factory for Server<H> {
     }
 
     async fn serve(&self, mut conn: Connection<Self::Protocol>) -> Result<(), BoxError> {
-        let failed = loop {
-            match conn.next().await {
-                Ok(Some(Event::Head(request))) => match self.exchange(&mut conn, request).await {
-                    Ok(true) => {}
-                    Ok(false) => {
-                        conn.abort();
-                        return Ok(());
-                    }
-                    Err(error) => break error,
-                },
-                // The rest of a request whose handler did not want it.
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(conn.close().await?),
-                Err(error) => break error,
+        let failed = match self.exchanges(&mut conn).await {
+            Ok(End::Whole) => return Ok(conn.close().await?),
+            Ok(End::Cut) => {
+                conn.abort();
+                return Ok(());
             }
+            Err(error) => error,
         };
         debug!(id = conn.peer().id(), peer = %conn.peer().address(), error = %failed, "ended");
         if failed.blame() != Blame::Peer || conn.protocol().is_sending() {
@@ -219,18 +223,24 @@ impl<H: Handler> Factory for Server<H> {
     }
 }
 
+/// How a connection ends that did not fail.
+enum End {
+    /// Every response was sent whole.
+    Whole,
+    /// A body failed in its middle: the client must not take what it has for the whole.
+    Cut,
+}
+
 /// What the handler returns, or a 500 if it panics: one bad request must not look like a dead server.
-async fn unless_it_panics(
-    mut handling: Pin<&mut (impl Future<Output = Response<Body>> + Send)>,
-) -> Response<Body> {
-    poll_fn(|cx| {
-        let polled = catch_unwind(AssertUnwindSafe(|| handling.as_mut().poll(cx)));
-        polled.unwrap_or_else(|_| {
-            error!("a handler panicked");
-            Poll::Ready(internal_error())
-        })
+fn poll_caught(
+    handling: Pin<&mut impl Future<Output = Response<Body>>>,
+    cx: &mut Context<'_>,
+) -> Poll<Response<Body>> {
+    let polled = catch_unwind(AssertUnwindSafe(|| handling.poll(cx)));
+    polled.unwrap_or_else(|_| {
+        error!("a handler panicked");
+        Poll::Ready(internal_error())
     })
-    .await
 }
 
 /// What a client gets to know of an error of ours: nothing but that it is one.
@@ -243,41 +253,28 @@ fn internal_error() -> Response<Body> {
     response
 }
 
-/// Sends a response. Returns whether it went out whole: a body that fails in its middle leaves the
-/// client with a message that must not look complete.
-async fn respond(
+/// Queues a response's head, with the content if that is at hand; else the content is returned.
+fn begin(
     conn: &mut Connection<session::Server>,
     mut response: Response<Body>,
-) -> Result<bool, Error> {
+) -> Result<Option<Content>, Error> {
     if conn.is_stopping() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let now = conn.now();
     conn.protocol_mut().set_date(Some(date::at(now)));
-    let (parts, body) = response.into_parts();
+    let body = std::mem::take(response.body_mut());
     let length = match body.len() {
         Some(0) => BodyLength::Empty,
         Some(length) => BodyLength::Known(length),
         None => BodyLength::Unknown,
     };
-    let head = Response::from_parts(parts, length);
-    let content = match body.into_content() {
-        Content::Empty => Content::Bytes(Bytes::new()),
-        content => content,
-    };
-    if let Content::Bytes(bytes) = content {
-        conn.send(Outgoing::Whole(head, bytes)).await?;
-        return Ok(true);
+    let head = response.map(|_| length);
+    match body.into_content() {
+        Content::Empty => conn.queue(Outgoing::Whole(head, Bytes::new())).map(|()| None),
+        Content::Bytes(bytes) => conn.queue(Outgoing::Whole(head, bytes)).map(|()| None),
+        content => conn.queue(head).map(|()| Some(content)),
     }
-    conn.queue(head)?;
-    if conn.protocol().takes_content()
-        && let Err(error) = Box::pin(send_content(conn, content)).await?
-    {
-        error!(id = conn.peer().id(), %error, "a response's body failed");
-        return Ok(false);
-    }
-    conn.queue(Outgoing::End)?;
-    Ok(true)
 }
 
 /// Sends what follows a head. The inner error is the body's.

@@ -10,6 +10,7 @@ use super::fields::head_fields;
 use super::host::is_authority_form;
 use super::{BodyKind, Facts, Scan, fault, is_host};
 use crate::error::{Error, Fault, Result, Unsupported};
+use crate::spare;
 
 /// `request-line *( field-line CRLF ) CRLF` (RFC 9112 §2.1) that `scan` has found whole.
 ///
@@ -23,6 +24,7 @@ pub fn request(head: &Bytes, scan: &Scan) -> Result<(Request<()>, Facts, BodyKin
     let (method, target, version) = request_line(&head[..end])?;
     let uri = request_target(head, target, &method)?;
     let mut request = Request::new(());
+    *request.headers_mut() = spare::map();
     let mut facts = head_fields(head, scan, request.headers_mut())?;
     let http10 = version == Version::HTTP_10;
     if facts.hosts > 1 || facts.bad_host || facts.hosts == 0 && !http10 {

@@ -11,6 +11,7 @@ use crate::emit;
 use crate::error::{Error, Misuse, Result};
 use crate::session::fields::declared;
 use crate::session::writer::{Framing, Writer};
+use crate::spare;
 use crate::types::{BodyLength, Outgoing};
 
 impl Server {
@@ -23,10 +24,16 @@ impl Server {
             return Err(Error::Misuse(Misuse::Over));
         }
         let said = match item {
-            Outgoing::Head(response) if self.owes_response() => self.head(&response, output),
+            Outgoing::Head(response) if self.owes_response() => {
+                let said = self.head(&response, output);
+                spare::give_back(response.into_parts().0.headers);
+                said
+            }
             Outgoing::Interim(response) if self.owes_response() => self.interim(&response, output),
             Outgoing::Whole(response, data) if self.owes_response() => {
-                self.whole(&response, data, output)
+                let said = self.whole(&response, data, output);
+                spare::give_back(response.into_parts().0.headers);
+                said
             }
             Outgoing::Head(_) | Outgoing::Interim(_) | Outgoing::Whole(..) => {
                 Err(Error::Misuse(Misuse::Order))
