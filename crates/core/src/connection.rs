@@ -141,6 +141,17 @@ impl<P: Protocol> Connection<P> {
         Ok(poll_fn(|cx| self.link.poll(cx, &Until::below(0))).await.map(drop)?)
     }
 
+    /// Sends what is owed and ends our direction, so that the peer sees our end while its own direction
+    /// goes on: [`next`](Self::next) still yields what it says. Nothing is to be sent afterwards.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub async fn half_close(&mut self) -> Result<(), P::Error> {
+        self.flush().await?;
+        Ok(poll_fn(|cx| self.link.poll_end(cx)).await?)
+    }
+
     /// Becomes TLS, as the server. What was negotiated is in [`tls`](Self::tls).
     ///
     /// Refuses when anything from before is still unread (plaintext injected before TLS), then sends
