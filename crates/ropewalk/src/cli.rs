@@ -36,8 +36,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve a folder by HTTP
+    ///
+    /// Files are served with ranges, conditions and entity tags, a folder by its index file or as a
+    /// listing. Nothing outside the folder is reached, by any spelling of a path nor by a link.
     Web(crate::web::Args),
     /// Relay connections from one endpoint to another
+    ///
+    /// Endpoints of any kinds: for each connection that comes, one is made. Either side may end its
+    /// direction while the other goes on.
     Forward(crate::forward::Args),
     /// Print the completions for a shell
     ///

@@ -18,15 +18,11 @@ use crate::values;
 
 /// The arguments of `ropewalk forward`.
 #[derive(Debug, clap::Args)]
-#[command(
-    long_about = "Relay connections from one endpoint to another, of any kinds: for each that comes, \
-        one is made. Either side may end its direction while the other goes on.",
-    after_help = "Examples:\n  \
+#[command(after_help = "Examples:\n  \
         ropewalk forward --listen tls:443:cert=site.pem:key=site.key --to 127.0.0.1:8080\n  \
         ropewalk forward --listen 5432 --to unix:/run/postgresql/.s.PGSQL.5432\n  \
         ropewalk forward --listen 8025 --to proxy:tcp:10.0.0.5:25\n  \
-        ropewalk forward --listen stdio: --to socks5:127.0.0.1:9050:tcp:example.org:22"
-)]
+        ropewalk forward --listen stdio: --to socks5:127.0.0.1:9050:tcp:example.org:22")]
 pub struct Args {
     /// Where to listen; may be repeated
     #[arg(short, long, value_name = "ENDPOINT", required = true)]

@@ -51,11 +51,10 @@ pub struct Limits {
     /// Bytes per second of all connections together in each direction [default: as fast as can be]
     #[arg(long, value_name = "BYTES", value_parser = values::bandwidth)]
     pub rate_all: Option<u64>,
-    /// Serve these networks; others are refused unless only --deny is given. The longest prefix
-    /// decides
+    /// Serve these networks only, with commas between or repeated, as in 10.0.0.0/8,2001:db8::1
     #[arg(long, value_name = "NETWORK", value_parser = values::network, value_delimiter = ',')]
     pub allow: Vec<IpNet>,
-    /// Refuse these networks
+    /// Refuse these networks; where --allow names some, too, the longest prefix decides
     #[arg(long, value_name = "NETWORK", value_parser = values::network, value_delimiter = ',')]
     pub deny: Vec<IpNet>,
 }

@@ -63,6 +63,10 @@ struct Side<'a> {
 /// # Errors
 /// The first failure of either side.
 pub async fn relay(mut one: Connection<Pipe>, mut other: Connection<Pipe>) -> io::Result<()> {
+    for side in [&mut one, &mut other] {
+        // What is unsent to a side must not keep what it says from being heard: `FULL` is the bound.
+        side.set_high_water(u64::MAX);
+    }
     let relayed = exchange(&mut one, &mut other).await;
     if relayed.is_err() {
         // The one that failed fails again, at once.

@@ -24,15 +24,10 @@ const LISTEN: &str = "tcp:127.0.0.1:8080";
 
 /// The arguments of `ropewalk web`.
 #[derive(Debug, clap::Args)]
-#[command(
-    long_about = "Serve a folder by HTTP/1.1: files with ranges, conditions and entity tags, index \
-        files, and a listing where there is none. Nothing outside the folder is reached, by any \
-        spelling of a path nor by a link.",
-    after_help = "Examples:\n  \
+#[command(after_help = "Examples:\n  \
         ropewalk web --path site\n  \
         ropewalk web --listen 8080 --tls self-signed\n  \
-        ropewalk web --listen tcp:80 --listen tls:443:cert=site.pem:key=site.key --log combined"
-)]
+        ropewalk web --listen tcp:80 --listen tls:443:cert=site.pem:key=site.key --log combined")]
 pub struct Args {
     /// Where to listen: 8080, tcp:127.0.0.1:8080, tls:443:cert=C:key=K, unix:PATH, systemd:NAME,
     /// stdio:; may be repeated [default: tcp:127.0.0.1:8080]

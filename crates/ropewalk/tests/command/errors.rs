@@ -69,7 +69,7 @@ fn endpoints_are_wrong() {
 fn arguments_are_wrong() {
     let cases: &[(&[&str], &[&str])] = &[
         (&[], &["Usage"]),
-        (&["wbe"], &["web"]),
+        (&["forwad"], &["forward"]),
         (&["web", "--lisen", "80"], &["--listen"]),
         (&["web", "--tls", "a,b,c"], &["self-signed"]),
         (&["web", "--rate", "fast"], &["500K"]),

@@ -59,6 +59,7 @@ fn wire_shows_both_directions_but_no_secret() {
         Connection: close\r\n\r\n";
     stream.write_all(request).expect("it listens");
     stream.read_to_end(&mut Vec::new()).expect("a response");
+    drop(stream);
     let ended = running.stop();
     for part in ["< GET /hello.txt HTTP/1.1", "> HTTP/1.1 200 OK", "< Authorization:"] {
         assert!(ended.err.contains(part), "{part:?} is not in:\n{}", ended.err);

@@ -42,6 +42,7 @@ fn the_first_signal_lets_downloads_finish() {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).expect("all of it");
         assert_eq!(rest.len(), LARGE, "{name} {more:?}");
+        drop(stream);
         assert_eq!(running.wait(), Some(0));
         TcpStream::connect(address).expect_err("nobody listens any more");
     }

@@ -1,5 +1,6 @@
 //! `ropewalk web`.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
@@ -7,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use ropewalk_core::Endpoint;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::{Folder, Running, ask, get, site, status, until};
+use crate::harness::{Folder, Running, ask, connect, get, site, status, until};
 
 /// A running `web` over `site`, on a port of its own.
 fn serve(site: &Folder, more: &[&str]) -> (Running, SocketAddr) {
@@ -90,8 +91,9 @@ fn one_connection_too_many_is_told_so() {
     let site = site();
     for cap in ["--max-connections", "--max-per-address"] {
         let (_running, address) = serve(&site, &[cap, "1"]);
-        let first = crate::harness::connect(address);
-        // Connections are accepted in their order, so the first has its place.
+        let mut first = connect(address);
+        first.write_all(b"GET /sub/a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("a request");
+        first.read_exact(&mut [0; 12]).expect("it has its place");
         let (head, _) = get(address, "/hello.txt");
         assert!(matches!(status(&head), 429 | 503), "{cap}: {head}");
         drop(first);
