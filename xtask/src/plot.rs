@@ -73,6 +73,7 @@ fn panel(
         .configure_mesh()
         .disable_y_mesh()
         .light_line_style(TRANSPARENT)
+        .label_style(("sans-serif", 13))
         .x_labels(6)
         .y_labels(results.len())
         .y_label_formatter(&name)

@@ -176,12 +176,13 @@ fn counted(command: &mut Command) -> Result<Outcome> {
 /// the standard harness (`test result: ok. 3 passed; 0 failed; 1 ignored; ..`).
 fn tally(output: &str) -> Tally {
     let mut total = Tally::default();
-    for line in output.lines().map(str::trim_start) {
-        if line.starts_with("Summary [") || line.starts_with("test result:") {
-            total.passed += before(line, "passed");
-            total.failed += before(line, "failed") + before(line, "timed out");
-            total.skipped += before(line, "skipped") + before(line, "ignored");
-        }
+    // What a failed test printed is in nextest's output, closing lines and all: only its own counts.
+    let nextest = output.lines().any(|line| line.trim_start().starts_with("Summary ["));
+    let closing = if nextest { "Summary [" } else { "test result:" };
+    for line in output.lines().map(str::trim_start).filter(|line| line.starts_with(closing)) {
+        total.passed += before(line, "passed");
+        total.failed += before(line, "failed") + before(line, "timed out");
+        total.skipped += before(line, "skipped") + before(line, "ignored");
     }
     total
 }
@@ -229,6 +230,7 @@ mod tests {
             ("Summary [ 9.1s] 9 tests run: 7 passed (1 slow), 2 failed, 0 skipped", (7, 2, 0)),
             ("Summary [ 9.1s] 9 tests run: 7 passed, 1 failed, 1 timed out, 0 skipped", (7, 2, 0)),
             ("test result: ok. 4 passed; 0 failed; 1 ignored; 0 measured\ntest result: FAILED. 1 passed; 2 failed; 0 ignored;", (5, 2, 1)),
+            ("    test result: FAILED. 0 passed; 1 failed; 0 ignored;\n Summary [ 1s] 2 tests run: 1 passed, 1 failed, 0 skipped", (1, 1, 0)),
             ("nothing ran", (0, 0, 0)),
         ];
         for (output, (passed, failed, skipped)) in table {
