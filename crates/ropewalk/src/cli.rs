@@ -24,11 +24,11 @@ use clap_complete::Shell;
     arg_required_else_help = true
 )]
 pub struct Cli {
+    /// Options of all commands.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub global: Global,
+    /// What to do.
     #[command(subcommand)]
-    #[allow(missing_docs)]
     pub command: Command,
 }
 

@@ -88,9 +88,18 @@ impl Failure {
     /// An endpoint that cannot be listened on: the core says why, we say what else to give.
     #[must_use]
     pub fn bind(error: &io::Error) -> Self {
-        let taken = error.kind() == io::ErrorKind::AddrInUse;
-        let help = if taken { "; or choose another with --listen, port 0 for any" } else { "" };
-        Self::new(Code::of(error), format!("{error}{help}"))
+        let failure = error.get_ref().and_then(|inner| inner.downcast_ref::<endpoint::Failure>());
+        // What is missing is the folder that a socket was to be made in; a missing certificate is no
+        // error of the system as it comes here.
+        let socket = failure.is_some_and(|failure| failure.cause().raw_os_error().is_some());
+        let (code, help) = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                (Code::Unavailable, "; or choose another with --listen, port 0 for any")
+            }
+            io::ErrorKind::NotFound if socket => (Code::CantCreate, ""),
+            _ => (Code::of(error), ""),
+        };
+        Self::new(code, format!("{error}{help}"))
     }
 
     /// The exit code.

@@ -39,8 +39,8 @@ pub struct Args {
         help_heading = "Limits"
     )]
     pub idle: Duration,
+    /// How it is run and what it takes at most.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub limits: Limits,
 }
 

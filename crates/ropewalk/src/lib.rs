@@ -23,6 +23,7 @@ pub mod values;
 pub mod web;
 
 use std::ffi::OsString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -39,13 +40,22 @@ pub fn main() -> ExitCode {
 /// The command with the given arguments, the first of which is its name.
 pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
     match Cli::try_parse_from(arguments) {
-        Ok(cli) => exit::report(dispatch(cli)),
+        Ok(cli) => exit::report(unless_it_panics(|| dispatch(cli))),
         Err(error) => {
             // Whoever asked for help may have stopped reading: no error.
             let _ = error.print();
             if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS }
         }
     }
+}
+
+/// A panic on the main thread is a mistake of ours, with the exit code for that. What it was has been
+/// said by the panic hook.
+fn unless_it_panics(f: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
+        let what = "it has made a mistake of its own and ends; please report what it said before";
+        Err(Failure::new(Code::Software, what))
+    })
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {

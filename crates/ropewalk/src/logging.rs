@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::panic;
 
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Subscriber, error};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -23,7 +24,7 @@ const CONNECTIONS: &str = "ropewalk_core::factory::traced";
 /// What is said at most by what lies below us, however much is asked for.
 const BELOW: &str = "mio=info,tokio=info,rustls=info";
 
-/// Begins to log as the options say. To be called once per process; when somebody else logs already,
+/// Begins to log as the options say, panics among the rest. To be called once per process; when somebody else logs already,
 /// it leaves that as it is.
 ///
 /// # Errors
@@ -46,7 +47,9 @@ pub fn start(global: &Global) -> Result<(), Failure> {
         }
     };
     // An error means that there is a subscriber.
-    drop(started);
+    if started.is_ok() {
+        panic::set_hook(Box::new(|panic| error!("{panic}")));
+    }
     Ok(())
 }
 

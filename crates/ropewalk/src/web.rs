@@ -57,8 +57,8 @@ pub struct Args {
     /// Send NAME.br, NAME.zst or NAME.gz for NAME to clients that take it
     #[arg(long, help_heading = "Files")]
     pub precompressed: bool,
+    /// How it is run and what it takes at most.
     #[command(flatten)]
-    #[allow(missing_docs)]
     pub limits: Limits,
 }
 
@@ -221,6 +221,29 @@ impl fmt::Display for Url<'_> {
             Address::Ip(socket) => write!(f, "{scheme}://{socket}/"),
             Address::Unix(Some(path)) => write!(f, "unix:{}", Path::display(path)),
             other => write!(f, "{other}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let ip = |text: &str| Address::Ip(text.parse().expect("an address"));
+        for (tls, address, url) in [
+            (false, ip("127.0.0.1:8080"), "http://127.0.0.1:8080/"),
+            (true, ip("[::1]:443"), "https://[::1]:443/"),
+            (
+                false,
+                ip("0.0.0.0:80"),
+                "http://localhost:80/ and all other addresses of this machine",
+            ),
+            (true, Address::Unix(Some(Path::new("/run/x").into())), "unix:/run/x"),
+            (false, Address::Stdio, "stdio:"),
+        ] {
+            assert_eq!(Url { tls, address: &address }.to_string(), url);
         }
     }
 }

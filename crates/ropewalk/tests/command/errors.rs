@@ -40,6 +40,8 @@ fn the_system_says_no() {
     check(&[&tls[..], &[&rubbish]].concat(), 78, &[&rubbish, "no certificate"], true);
     let tls = ["web", "--path", &path, "--listen", "tls:127.0.0.1:0"];
     check(&tls, 64, &["lacks a certificate", "cert="], true);
+    let nowhere = format!("unix:{absent}/web.sock");
+    check(&["web", "--path", &path, "--listen", &nowhere], 73, &[&nowhere], true);
     check(&["man", &absent], 73, &[&absent], true);
 }
 
