@@ -20,7 +20,7 @@ impl Client {
         (Self(questions), Deferred::spawn(driver))
     }
 
-    /// Begins to ask, and waits only for room. The answer is abandoned if the connection ends.
+    /// Waits only for room. The answer is abandoned if the connection ends.
     pub(crate) async fn ask(&self, line: impl Into<String>) -> Deferred<Bytes> {
         let (resolver, answer) = Deferred::pair();
         drop(self.0.send((line.into(), resolver)).await);
@@ -28,10 +28,9 @@ impl Client {
     }
 }
 
-async fn drive(
-    mut conn: Connection<Lines>,
-    mut asked: mpsc::Receiver<Question>,
-) -> Result<(), BoxError> {
+type Asked = mpsc::Receiver<Question>;
+
+async fn drive(mut conn: Connection<Lines>, mut asked: Asked) -> Result<(), BoxError> {
     let mut waiting: VecDeque<Resolver<Bytes>> = VecDeque::new();
     loop {
         tokio::select! {

@@ -2,6 +2,7 @@
 //! `cargo run -p ropewalk-core --example proxy_protocol`, then
 //! `printf 'PROXY TCP4 192.0.2.7 198.51.100.1 4000 80\r\n' | nc -N localhost 4044`.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 
 use ropewalk_core::endpoint::Registry;
@@ -35,5 +36,8 @@ pub(crate) async fn visit(
 async fn main() -> Result<(), BoxError> {
     let reactor = Reactor::new()?;
     reactor.listen(HERE, factory::serve_with(Lines::crlf, greet)).await?;
+    let there = "proxy:tcp:127.0.0.1:4044:version=2";
+    let words = visit(there, reactor.registry(), "192.0.2.7:4000".parse()?).await?;
+    writeln!(std::io::stdout(), "{words}")?;
     Ok(reactor.run().await?)
 }

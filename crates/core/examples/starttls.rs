@@ -1,6 +1,8 @@
-//! A conversation that becomes TLS in its middle, as SMTP's does (RFC 3207).
+//! A conversation that becomes TLS in its middle, as SMTP's does (RFC 3207): server, and client.
 //! `cargo run -p ropewalk-core --example starttls`, then
 //! `openssl s_client -starttls smtp -crlf -connect localhost:4043`.
+
+use std::io::Write as _;
 
 use ropewalk_core::{BoxError, Connection, Lines, Reactor, factory, tls};
 
@@ -19,10 +21,7 @@ pub(crate) async fn serve(
             (b"QUIT", _) => break,
             (line, None) if line.starts_with(b"EHLO ") => conn.send("250 STARTTLS").await?,
             (_, None) => conn.send("530 say STARTTLS first").await?,
-            (_, Some(facts)) => {
-                let words = format!("250 over {}", facts.version());
-                conn.send(words).await?;
-            }
+            (_, Some(facts)) => conn.send(format!("250 over {}", facts.version())).await?,
         }
     }
     Ok(conn.close().await?)
@@ -36,10 +35,8 @@ pub(crate) async fn ask(
 ) -> Result<String, BoxError> {
     conn.next().await?; // the greeting
     conn.send("STARTTLS").await?;
-    let reply = conn.next().await?.ok_or("the server has gone")?;
-    if !reply.starts_with(b"220 ") {
-        return Err("the server does not speak TLS".into());
-    }
+    let reply = conn.next().await?;
+    reply.filter(|reply| reply.starts_with(b"220 ")).ok_or("the server does not speak TLS")?;
     conn.start_tls_client(config, "localhost".try_into()?).await?;
     conn.send(line).await?;
     let reply = conn.next().await?.ok_or("the server has gone")?;
@@ -50,8 +47,12 @@ pub(crate) async fn ask(
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let config = tls::Server::builder().self_signed(["localhost"]).build()?;
+    let fingerprint = config.fingerprint().ok_or("no certificate")?;
     let reactor = Reactor::new()?;
     let server = factory::serve_with(Lines::crlf, move |conn| serve(conn, config.clone()));
     reactor.listen("tcp:127.0.0.1:4043", server).await?;
+    let client = tls::Client::builder().pin(fingerprint).build()?;
+    let conn = Connection::new(Lines::crlf(), reactor.connect("tcp:127.0.0.1:4043").await?);
+    writeln!(std::io::stdout(), "{}", ask(conn, &client, "HELLO").await?)?;
     Ok(reactor.run().await?)
 }

@@ -151,6 +151,8 @@ pub use io::*;
 
 #[cfg(feature = "io")]
 mod address;
+#[cfg(doctest)]
+mod book;
 #[cfg(feature = "io")]
 mod connection;
 #[cfg(feature = "io")]

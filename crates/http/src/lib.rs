@@ -167,3 +167,6 @@ pub use incoming::Incoming;
 #[cfg(feature = "io")]
 pub use server::{AccessLog, Entry, Handler, Server};
 pub use types::{BodyLength, Event, Limits, Outgoing, Pace, Timeouts};
+
+#[cfg(doctest)]
+mod book;

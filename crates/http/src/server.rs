@@ -252,38 +252,54 @@ async fn respond(
     if conn.is_stopping() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    let now = conn.now();
+    conn.protocol_mut().set_date(Some(date::at(now)));
     let (parts, body) = response.into_parts();
     let length = match body.len() {
         Some(0) => BodyLength::Empty,
         Some(length) => BodyLength::Known(length),
         None => BodyLength::Unknown,
     };
-    let now = conn.now();
-    conn.protocol_mut().set_date(Some(date::at(now)));
-    conn.queue(Response::from_parts(parts, length))?;
-    if conn.protocol().takes_content() {
-        match body.into_content() {
-            Content::Empty => {}
-            Content::Bytes(bytes) => conn.send(bytes).await?,
-            Content::File(region) => conn.send(region).await?,
-            Content::Pieces(pieces) => {
-                for piece in pieces {
-                    match piece {
-                        Piece::Bytes(bytes) => conn.send(bytes).await?,
-                        Piece::File(region) => conn.send(region).await?,
-                    }
-                }
-            }
-            Content::Stream(stream) => {
-                if let Err(error) = Box::pin(send_stream(conn, stream)).await? {
-                    error!(id = conn.peer().id(), %error, "a response's body failed");
-                    return Ok(false);
-                }
-            }
-        }
+    let head = Response::from_parts(parts, length);
+    let content = match body.into_content() {
+        Content::Empty => Content::Bytes(Bytes::new()),
+        content => content,
+    };
+    if let Content::Bytes(bytes) = content {
+        conn.send(Outgoing::Whole(head, bytes)).await?;
+        return Ok(true);
+    }
+    conn.queue(head)?;
+    if conn.protocol().takes_content()
+        && let Err(error) = Box::pin(send_content(conn, content)).await?
+    {
+        error!(id = conn.peer().id(), %error, "a response's body failed");
+        return Ok(false);
     }
     conn.queue(Outgoing::End)?;
     Ok(true)
+}
+
+/// Sends what follows a head. The inner error is the body's.
+async fn send_content(
+    conn: &mut Connection<session::Server>,
+    content: Content,
+) -> Result<Result<(), BoxError>, Error> {
+    match content {
+        Content::Empty => {}
+        Content::Bytes(bytes) => conn.send(bytes).await?,
+        Content::File(region) => conn.send(region).await?,
+        Content::Pieces(pieces) => {
+            for piece in pieces {
+                match piece {
+                    Piece::Bytes(bytes) => conn.send(bytes).await?,
+                    Piece::File(region) => conn.send(region).await?,
+                }
+            }
+        }
+        Content::Stream(stream) => return send_stream(conn, stream).await,
+    }
+    Ok(Ok(()))
 }
 
 /// Sends frames as they are made, and what is unsent whenever the next one keeps us waiting. The
