@@ -38,7 +38,8 @@ use link::{Link, Until, Woke};
 /// A protocol on a transport: the reactor's half of a connection.
 pub struct Connection<P> {
     protocol: P,
-    link: Link,
+    // Boxed: futures hold a connection several times over when they take it by value.
+    link: Box<Link>,
 }
 
 impl<P: Protocol> Connection<P> {
@@ -51,7 +52,7 @@ impl<P: Protocol> Connection<P> {
 
     /// `protocol` on `transport`, as the reactor knows it.
     pub(crate) fn with_peer(protocol: P, transport: Transport, peer: Peer) -> Self {
-        Self { protocol, link: Link::new(transport, peer) }
+        Self { protocol, link: Box::new(Link::new(transport, peer)) }
     }
 
     /// The next event from the peer; `None` once the peer has ended, or the conversation is over, and
@@ -141,6 +142,17 @@ impl<P: Protocol> Connection<P> {
         Ok(poll_fn(|cx| self.link.poll(cx, &Until::below(0))).await.map(drop)?)
     }
 
+    /// Sends what is owed and ends our direction, so that the peer sees our end while its own direction
+    /// goes on: [`next`](Self::next) still yields what it says. Nothing is to be sent afterwards.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    pub async fn half_close(&mut self) -> Result<(), P::Error> {
+        self.flush().await?;
+        Ok(poll_fn(|cx| self.link.poll_end(cx)).await?)
+    }
+
     /// Becomes TLS, as the server. What was negotiated is in [`tls`](Self::tls).
     ///
     /// Refuses when anything from before is still unread (plaintext injected before TLS), then sends
@@ -197,8 +209,10 @@ impl<P: Protocol> Connection<P> {
     ///
     /// # Errors
     /// When not all that is owed could be sent. A peer that does not end in time is no error.
-    pub async fn close(mut self) -> io::Result<()> {
-        self.link.close().await
+    pub fn close(self) -> impl Future<Output = io::Result<()>> + Send + use<P> {
+        // Not `async`: that would keep the protocol's state, twice.
+        let mut link = self.link;
+        async move { link.close().await }
     }
 
     /// Ends abruptly: unsent output is dropped, and the peer sees a reset where the transport has one.

@@ -68,8 +68,12 @@ impl<F: Factory> Factory for Arc<F> {
         (**self).build(peer)
     }
 
-    async fn serve(&self, connection: Connection<Self::Protocol>) -> Result<(), BoxError> {
-        (**self).serve(connection).await
+    fn serve(
+        &self,
+        connection: Connection<Self::Protocol>,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        // Not `async`: a future of ours would hold the connection a second time.
+        (**self).serve(connection)
     }
 
     fn refusal(&self, why: &Refusal) -> Bytes {

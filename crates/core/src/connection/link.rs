@@ -473,9 +473,14 @@ impl Link {
         Ok(())
     }
 
+    /// Ends our direction. All of ours must have been sent.
+    pub(super) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_shutdown(cx)
+    }
+
     /// Ends our direction and waits for the end of the peer's.
     async fn end(&mut self) -> io::Result<()> {
-        poll_fn(|cx| Pin::new(&mut self.transport).poll_shutdown(cx)).await?;
+        poll_fn(|cx| self.poll_end(cx)).await?;
         while !self.wire.eof {
             poll_fn(|cx| self.poll_read(cx, BUSY, &mut None)).await?;
         }

@@ -118,8 +118,12 @@ impl<F: Factory> Factory for AccessList<F> {
         if self.admits(peer.address()) { self.inner.build(peer) } else { Err(Refusal::Denied) }
     }
 
-    async fn serve(&self, connection: Connection<Self::Protocol>) -> Result<(), BoxError> {
-        self.inner.serve(connection).await
+    fn serve(
+        &self,
+        connection: Connection<Self::Protocol>,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        // Not `async`: a future of ours would hold the connection a second time.
+        self.inner.serve(connection)
     }
 
     fn refusal(&self, why: &Refusal) -> Bytes {

@@ -128,8 +128,12 @@ impl<F: Factory> Factory for AtMost<F> {
         Ok(protocol)
     }
 
-    async fn serve(&self, connection: Connection<Self::Protocol>) -> Result<(), BoxError> {
-        self.inner.serve(connection).await
+    fn serve(
+        &self,
+        connection: Connection<Self::Protocol>,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        // Not `async`: a future of ours would hold the connection a second time.
+        self.inner.serve(connection)
     }
 
     fn refusal(&self, why: &Refusal) -> Bytes {

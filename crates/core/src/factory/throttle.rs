@@ -166,11 +166,15 @@ impl<F: Factory> Factory for Throttle<F> {
         self.inner.build(peer)
     }
 
-    async fn serve(&self, mut connection: Connection<Self::Protocol>) -> Result<(), BoxError> {
+    fn serve(
+        &self,
+        mut connection: Connection<Self::Protocol>,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        // Not `async`: a future of ours would hold the connection a second time.
         for faucet in self.faucets() {
             connection.shape(Arc::new(faucet));
         }
-        self.inner.serve(connection).await
+        self.inner.serve(connection)
     }
 
     fn refusal(&self, why: &Refusal) -> Bytes {

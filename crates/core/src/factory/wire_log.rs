@@ -224,10 +224,14 @@ impl<F: Factory> Factory for WireLog<F> {
         self.inner.build(peer)
     }
 
-    async fn serve(&self, mut connection: Connection<Self::Protocol>) -> Result<(), BoxError> {
+    fn serve(
+        &self,
+        mut connection: Connection<Self::Protocol>,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        // Not `async`: a future of ours would hold the connection a second time.
         let log = self.log(connection.peer().clone());
         connection.tap(Arc::new(log));
-        self.inner.serve(connection).await
+        self.inner.serve(connection)
     }
 
     fn refusal(&self, why: &Refusal) -> Bytes {

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, warn};
 
-use super::{Inner, Listening, Phase};
+use super::{Entered, Inner, Listening, Phase};
 use crate::endpoint::{AcceptError, Accepted, Bound, Listener};
 use crate::{Connection, Factory, Peer, Refusal};
 
@@ -138,39 +138,53 @@ async fn pause(listener: &Listener, error: &io::Error) {
 }
 
 /// One connection, from what was accepted to its end.
-async fn serve<F: Factory>(inner: Arc<Inner>, factory: Arc<F>, mut accepted: Accepted) {
+fn serve<F: Factory>(
+    inner: Arc<Inner>,
+    factory: Arc<F>,
+    accepted: Accepted,
+) -> impl Future<Output = ()> + Send {
+    // Boxed, and not part of an `async fn` that would keep its arguments: what is done at the beginning
+    // has a large state, and a connection that waits for its peer is to be small.
+    let opening = Box::pin(open(inner, factory.clone(), accepted));
+    async move {
+        let Some((entered, connection)) = opening.await else { return };
+        if let Err(error) = factory.serve(connection).await {
+            let Entered { peer, .. } = &entered;
+            debug!(id = peer.id(), peer = %peer.address(), %error, "the connection failed");
+        }
+        drop(entered);
+    }
+}
+
+/// What comes before a connection is served: the PROXY header, the factory's verdict, the TLS
+/// handshake. `None` when that was all.
+async fn open<F: Factory>(
+    inner: Arc<Inner>,
+    factory: Arc<F>,
+    mut accepted: Accepted,
+) -> Option<(Entered, Connection<F::Protocol>)> {
     let id = inner.next_id();
     let address = accepted.peer().clone();
-    // Boxed, here and below: the state of a handshake is large, and a connection spends no time in it.
-    if !accepted.is_established()
-        && let Err(error) = Box::pin(accepted.proxied()).await
-    {
+    if let Err(error) = accepted.proxied().await {
         debug!(id, peer = %address, %error, "no proper PROXY header");
-        return;
+        return None;
     }
     let peer = Peer::new(id, accepted.peer().clone(), accepted.local().clone());
     let entered = inner.enter(peer.clone());
     let protocol = match factory.build(&peer) {
         Ok(protocol) => protocol,
-        Err(why) => return refuse(&*factory, &why, accepted, &peer).await,
-    };
-    let transport = if accepted.is_established() {
-        accepted.into_transport()
-    } else {
-        match Box::pin(accepted.establish()).await {
-            Ok(transport) => transport,
-            Err(error) => {
-                debug!(id, peer = %peer.address(), %error, "the handshake failed");
-                return;
-            }
+        Err(why) => {
+            refuse(&*factory, &why, accepted, &peer).await;
+            return None;
         }
     };
-    if let Err(error) =
-        factory.serve(Connection::with_peer(protocol, transport, peer.clone())).await
-    {
-        debug!(id, peer = %peer.address(), %error, "the connection failed");
+    match accepted.establish().await {
+        Ok(transport) => Some((entered, Connection::with_peer(protocol, transport, peer))),
+        Err(error) => {
+            debug!(id, peer = %peer.address(), %error, "the handshake failed");
+            None
+        }
     }
-    drop(entered);
 }
 
 /// Says no, in the protocol's words where no handshake stands before them.

@@ -1,0 +1,9 @@
+//! The built command, driven from outside: over loopback, its standard streams and its signals.
+
+mod errors;
+mod forward;
+mod harness;
+mod logs;
+mod pages;
+mod signals;
+mod web;
