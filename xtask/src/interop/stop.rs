@@ -22,7 +22,8 @@ pub fn run_all(lab: &mut Lab, site: &Path) {
         let (web, port) = web?;
         finishes(scratch, web, port)
     });
-    let idle: [(&str, &str, fn(Running, u16) -> Result<()>); 2] = [
+    type Ends = fn(Running, u16) -> Result<()>;
+    let idle: [(&str, &str, Ends); 2] = [
         (
             "web-idle",
             "SIGTERM with an idle connection: told, and ours ends at once",
