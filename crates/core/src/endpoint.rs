@@ -36,6 +36,26 @@
 //! Proxies for clients change the way by which the endpoint behind them is reached, so
 //! `socks5:10.0.0.1:1080:tls:example.org:443` is TLS with example.org, and a chain is written in the
 //! order in which it is travelled.
+//!
+//! ```
+//! use ropewalk_core::endpoint::{Endpoint, Registry};
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let names = Registry::new(); // whom `memory:` names are known to
+//! let server = Endpoint::parse_with("proxy:memory:web", &names)?;
+//! let client = Endpoint::parse_with("proxy:memory:web:version=1", &names)?;
+//!
+//! let bound = server.bind()?; // from here on, privileges may be dropped
+//! let listener = bound.listener()?;
+//! let from_us = client.connect().await?;
+//! let accepted = listener.accept().await?;
+//! let from_them = accepted.establish().await?; // the header, a handshake: not in the accept loop
+//! assert_eq!(from_us.peer(), from_them.peer());
+//!
+//! let error = Endpoint::parse("tcp:80:nodeley=off").expect_err("a slip of the finger");
+//! assert_eq!((error.offset(), error.help()), (7, "did you mean nodelay= ?"));
+//! # Ok::<(), Box<dyn std::error::Error>>(()) }).map_err(|e| e.to_string())?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::io;
@@ -90,6 +110,7 @@ pub use tls::{Certificate, Clients, HANDSHAKE_TIME, Tls};
 pub use unix::Unix;
 pub use values::{Host, Name, NotAHost};
 
+use crate::transport::stdio::Stdio;
 use crate::{Address, Transport};
 
 /// A future behind a pointer, for traits that are used as objects.
@@ -124,9 +145,7 @@ impl Endpoint {
     /// As [`parse`](Self::parse).
     pub fn parse_with(text: &str, registry: &Registry) -> Result<Self, Error> {
         let layers = registry.with_shapes(|shapes| parse::parse(text, shapes))?;
-        let Some((leaf, wrappers)) = layers.split_last() else {
-            unreachable!("the grammar has a leaf at the end")
-        };
+        let (leaf, wrappers) = layers.split_last().expect("the grammar ends in a leaf");
         let wrappers = wrappers.iter().map(Wrapper::parse).collect::<Result<_, _>>()?;
         let leaf = Leaf::parse(leaf, registry)?;
         Ok(Self(Arc::new(Inner { wrappers, leaf, registry: registry.clone() })))
@@ -302,8 +321,7 @@ fn adopt(fd: u32) -> io::Result<inherited::Adopted> {
 
 /// Standard input and output.
 fn stdio() -> Transport {
-    let joined = tokio::io::join(tokio::io::stdin(), tokio::io::stdout());
-    let mut transport = Transport::other(joined);
+    let mut transport = Transport::other(Stdio::new());
     transport.set_peer(Address::Stdio);
     transport.set_local(Address::Stdio);
     transport

@@ -1,20 +1,163 @@
-//! HTTP/1.0 and 1.1.
+//! HTTP/1.0 and 1.1 on [`ropewalk_core`]: one session without I/O for both roles, a server, static
+//! files.
+//!
+//! ```text
+//!   async fn(Request<Incoming>) -> Response<Body>        your handler, or files::Files
+//!                      ▲             │
+//!                      │             ▼
+//!                     Server: a Factory                  one request after the other, dates, access log
+//!                      ▲ Event       │ Outgoing          Head, Data, Trailers, End
+//!                      │             ▼
+//!                  session::Server / session::Client     framing, limits, deadlines; no I/O
+//!                      ▲             │
+//!                    parse          emit                 pure: bytes to types, types to bytes
+//! ```
+//!
+//! Methods, targets, fields and status codes are the types of the [`http`] crate; bodies are those of
+//! `http-body`.
+//!
+//! # A server
+//!
+//! ```no_run
+//! use http::{Request, Response};
+//! use ropewalk_core::{BoxError, Reactor};
+//! use ropewalk_http::{Body, Incoming, Server};
+//!
+//! async fn hello(_request: Request<Incoming>) -> Response<Body> {
+//!     Response::new(Body::from("Hello, world!\n"))
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), BoxError> {
+//!     let reactor = Reactor::new()?;
+//!     reactor.listen("tcp:127.0.0.1:8080", Server::new(hello)).await?;
+//!     Ok(reactor.run().await?)
+//! }
+//! ```
+//!
+//! A folder is served by [`files::Files`] in the handler's place.
+//!
+//! # A session by hand
+//!
+//! The same machine without a socket, as tests and fuzzers use it:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::Response;
+//! use ropewalk_core::{Protocol, Wire};
+//! use ropewalk_http::session::Server;
+//! use ropewalk_http::{BodyLength, Event, Outgoing};
+//!
+//! let mut wire = Wire::new(std::time::Instant::now());
+//! let mut session = Server::default();
+//! wire.input.extend_from_slice(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+//!
+//! let Some(Event::Head(request)) = session.receive(&mut wire)? else { panic!("a head") };
+//! assert_eq!(request.uri(), "/");
+//! assert!(matches!(session.receive(&mut wire)?, Some(Event::End)));
+//!
+//! session.send(Response::new(BodyLength::Known(5)).into(), &mut wire)?;
+//! session.send(Bytes::from("hello").into(), &mut wire)?;
+//! session.send(Outgoing::End, &mut wire)?;
+//! assert_eq!(wire.output.take()?, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
+//! # Ok::<(), ropewalk_http::Error>(())
+//! ```
+//!
+//! # A client's session
+//!
+//! A client with a pool of connections is still to come; its session is here, and runs on a
+//! [`Connection`](ropewalk_core::Connection) as any protocol does.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use ropewalk_core::testing::Net;
+//! use ropewalk_http::session::Client;
+//! use ropewalk_http::{Body, BodyLength, Event, Incoming, Outgoing, Server};
+//!
+//! # async fn hello(_: Request<Incoming>) -> Response<Body> { Response::new("hello".into()) }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), ropewalk_core::BoxError> {
+//! let net = Net::new(); // or Endpoint::connect, and Connection::new
+//! net.listen("site", Server::new(hello));
+//! let mut conn = net.dial("site", Client::default())?;
+//! conn.send(Request::get("/").header("host", "a.test").body(BodyLength::Empty)?).await?;
+//! conn.send(Outgoing::End).await?;
+//! while let Some(event) = conn.next().await? {
+//!     match event {
+//!         Event::Head(response) => assert_eq!(response.status(), 200),
+//!         Event::Data(data) => assert_eq!(data, "hello"),
+//!         Event::Interim(_) | Event::Trailers(_) => {}
+//!         Event::End => break,
+//!     }
+//! }
+//! conn.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The map, in reading order
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`types`] | events, what is sent, [`BodyLength`], [`Limits`], [`Timeouts`] |
+//! | [`parse`], [`emit`] | heads, fields, chunk lines: bytes to types and back, pure |
+//! | [`session`] | the state machines of both roles, with their drawing |
+//! | [`error`] | what went wrong, who is to blame, and the one mapping to a status |
+//! | [`body`] | what a handler gives back: bytes, files, streams |
+//! | [`Incoming`] | a request's content while it comes in, and who sent it |
+//! | [`Server`], [`Handler`], [`AccessLog`] | the server |
+//! | [`files`] | a folder, served |
+//!
+//! # What is implemented
+//!
+//! | document | sections | here |
+//! |---|---|---|
+//! | RFC 9110, semantics | §5.5, §5.6 fields; §6.5 trailers; §7.2 Host; §8.6 Content-Length | [`parse`], [`session`] |
+//! | | §9.3.2 HEAD, §9.3.6 CONNECT; §10.1.1 Expect; §7.8 Upgrade | [`session`] |
+//! | | §8.8 validators, §12.5.3 Accept-Encoding, §13 conditions, §14 ranges | [`files`] |
+//! | RFC 9112, HTTP/1.1 | §2 to §5 messages, lines, fields; §6, §7 content and chunked | [`parse`], [`session`] |
+//! | | §9 connections: keep-alive, pipelining, close, also of HTTP/1.0 | [`session`] |
+//!
+//! Framing is strict, because two readers of one stream must not disagree where a message ends: a bare
+//! LF, a length beside a transfer coding, two lengths, folded lines and blanks before a colon are refused
+//! with 400.
+//!
+//! Not here yet: a client with a pool, HTTP/2 and HTTP/3, WebSocket, proxying, compression on the fly,
+//! authentication.
+//!
+//! # The feature `io`
+//!
+//! On by default. Without it there are [`types`], [`parse`], [`emit`], [`session`] and [`error`], and tokio
+//! is not among the dependencies.
+//!
+//! # What is deliberately absent
+//!
+//! * Leniency about framing: two readers of one message must not disagree about where it ends, so
+//!   what RFC 9112 lets a recipient repair (bare LF, folded lines, equal lengths said twice) is
+//!   refused.
+//! * Transfer codings other than `chunked`.
+//! * A clock and a random source: the time is [`Wire::now`](ropewalk_core::Wire::now), the `Date`
+//!   is [`set`](session::Server::set_date) by the caller.
+
+pub mod types;
+
+pub mod parse;
 
 pub mod emit;
-pub mod error;
-pub mod parse;
+
 pub mod session;
-pub mod types;
+
+pub mod error;
 
 #[cfg(feature = "io")]
 pub mod body;
 #[cfg(feature = "io")]
-pub mod files;
-
-#[cfg(feature = "io")]
 mod incoming;
 #[cfg(feature = "io")]
 mod server;
+
+#[cfg(feature = "io")]
+pub mod files;
 
 #[cfg(feature = "io")]
 pub use body::Body;

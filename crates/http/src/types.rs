@@ -33,13 +33,17 @@ pub enum Event<H, I = Infallible> {
     End,
 }
 
-/// What we tell the peer, in this order: `Interim`* `Head` (`Data` | `File`)* `Trailers`? `End`.
+/// What we tell the peer, in this order: `Interim`* `Head` (`Data` | `File`)* `Trailers`? `End`, or
+/// `Whole` for all but the first.
 #[derive(Debug)]
 pub enum Outgoing<H, I = Infallible> {
     /// An interim response: `100 Continue`, `103 Early Hints`. Only a server has one to send.
     Interim(I),
     /// A message begins. Its [`BodyLength`] decides the framing.
     Head(H),
+    /// A message whose content is at hand: `Head`, `Data` and `End` in one, which is what most small
+    /// responses are. Its [`BodyLength`] must be `Unknown` or that of the content.
+    Whole(H, Bytes),
     /// Some content. An empty one is nothing.
     Data(Bytes),
     /// Some content that lies in a file, for `sendfile` where the transport can.
@@ -104,9 +108,19 @@ pub enum BodyLength {
     Unknown,
 }
 
+impl BodyLength {
+    /// Whether content of so many bytes is what was declared.
+    pub(crate) fn admits(self, length: usize) -> bool {
+        match self {
+            Self::Empty => length == 0,
+            Self::Known(declared) => declared == length as u64,
+            Self::Unknown => true,
+        }
+    }
+}
+
 /// The caps of a session. A session never holds more than these of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Limits {
     /// The request line or status line, in bytes with its line end. 414 above it. Default 8 KiB.
     pub start_line: usize,
@@ -145,7 +159,6 @@ impl Default for Limits {
 
 /// How long a session waits for its peer. `None` is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Timeouts {
     /// From the first byte of a head to its end (408), and from the beginning of a server's
     /// connection to the first byte (silent end). Default 10 s.
@@ -172,8 +185,9 @@ impl Timeouts {
 }
 
 /// A minimum rate. The peer begins with [`grace`](Self::grace) to spare; waiting for it spends that,
-/// each byte earns `1 / bytes_per_second` back, never above the grace. Time in which the caller does
-/// not ask for more is not counted.
+/// each byte earns `1 / bytes_per_second` back, never above the grace. Time between an event and the
+/// next question is not counted, so a caller may be as slow as it likes; a question that was asked
+/// and dropped goes on counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// Bytes per second on average. Zero means that only the grace counts, and any byte renews it.

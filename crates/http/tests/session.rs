@@ -9,6 +9,7 @@
 //! E: an event, as in parse.rs, fields left out    eof    wait 10s    (the peer's end; virtual time)
 //! > say 200 known 5 | name: value                 > ask GET / chunked | name: value
 //! > data text   > file text   > trailers | name: value   > end   > proceed   > interim 103 | ...
+//! > whole 200 known 5 text | name: value          > whole PUT / known 5 text | name: value
 //! > farewell done | busy                          refused WHAT > any of these
 //! is over | kept | switched | expecting | owing | silent | sending | idle     not ...
 //! deadline 10s | none     date TEXT     limit name value     timeout none
@@ -65,6 +66,8 @@ macro_rules! transcripts {
 transcripts! {
     server_responses
     server_fields
+    server_whole
+    server_farewell_draining
     server_pipelining
     server_deadlines
     server_body_pace
@@ -81,6 +84,7 @@ transcripts! {
     server_too_much
     server_http10
     client_requests
+    client_whole
     client_pipelining
     client_misuse
     client_early_response

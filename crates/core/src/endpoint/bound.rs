@@ -77,7 +77,11 @@ impl Bound {
     }
 
     /// A listener in the current runtime. May be called once for each worker: each call gets the next
-    /// of the sockets that [`spread`](Self::spread) made, or a copy of the only one.
+    /// of the sockets that [`spread`](Self::spread) made; when there are no more, and the endpoint
+    /// says `reuseport=on`, one of its own; else a copy of one that is there.
+    ///
+    /// The port stays open as long as this value or a listener lives: whoever stops accepting must
+    /// drop both, or the kernel goes on taking connections in.
     ///
     /// # Errors
     /// When descriptors have run out, or for `udp:`, which has no connections to accept.
@@ -183,8 +187,15 @@ impl Socket {
 
     fn live(&self, turn: usize) -> io::Result<Live> {
         Ok(match self {
-            Self::Tcp(siblings, _) => {
-                let socket = siblings[turn % siblings.len()].try_clone()?;
+            Self::Tcp(siblings, tcp) => {
+                let own = match siblings.get(turn) {
+                    None => tcp.as_ref().filter(|tcp| tcp.reuseport),
+                    Some(_) => None,
+                };
+                // Without the privilege to bind once more, a shared socket must do.
+                let own = own.and_then(|tcp| tcp.sibling(&siblings[0]).ok());
+                let shared = || siblings[turn % siblings.len()].try_clone();
+                let socket = own.map_or_else(shared, Ok)?;
                 Live::Tcp(tokio::net::TcpListener::from_std(socket)?)
             }
             Self::Unix(socket, unlink) => {

@@ -57,9 +57,7 @@ async fn dial(endpoint: &Inner) -> io::Result<Transport> {
         },
         Leaf::Stdio => Ok(stdio()),
         Leaf::Exec(exec) => exec.start(),
-        Leaf::Memory(memory) => {
-            endpoint.registry.memory.connect(&memory.name, memory.knobs.clone()).await
-        }
+        Leaf::Memory(memory) => endpoint.registry.memory.connect(&memory.name, memory.knobs).await,
         Leaf::Custom(leaf) => leaf.custom().connect().await,
         Leaf::Udp(_) => Err(unsupported("udp: has no connections: take its datagrams by a Port")),
         Leaf::Systemd(_) => Err(unsupported("systemd: is not for connecting")),

@@ -1,20 +1,17 @@
 //! `exec:`: a child process as a transport.
 
 use std::io;
-use std::pin::Pin;
-use std::process::Stdio;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::Command;
 
 use super::parse::{Arguments, Error};
 use super::print::Printed;
+use crate::transport::process::{Process, Stderr};
 use crate::{Address, Transport};
 
 /// A program that is started for each connection: what we write is its standard input, what it writes
 /// on its standard output is what we read; its standard error is ours. It is killed when the transport
-/// is dropped.
+/// is dropped. [`Process`] itself tells how it ends, and can log what it says on standard error.
 ///
 /// `exec:` takes all the rest of the string, colons and all: `exec:ssh -W localhost:25 relay`. Words
 /// are split at blanks; `'…'`, `"…"` and a backslash keep them together. No shell is involved.
@@ -58,64 +55,14 @@ impl Exec {
 
     /// Starts it. Inside a runtime.
     pub(super) fn start(&self) -> io::Result<Transport> {
-        let mut child = Command::new(&self.program)
-            .args(&self.arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let address = child.id().map_or(Address::Unknown, Address::Process);
-        let lost = || io::Error::other("the child came without its pipes");
-        let stdin = Some(child.stdin.take().ok_or_else(lost)?);
-        let stdout = child.stdout.take().ok_or_else(lost)?;
-        let mut transport = Transport::other(Process { stdin, stdout, _child: child });
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        let process = Process::spawn(command, Stderr::Inherit)?;
+        let address = Address::Process(process.id());
+        let mut transport = Transport::other(process);
         transport.set_peer(address);
         transport.set_local(Address::Process(std::process::id()));
         Ok(transport)
-    }
-}
-
-/// The pipes of a child that is killed on drop.
-struct Process {
-    /// `None` once we have ended our direction, which the child sees as the end of its input.
-    stdin: Option<ChildStdin>,
-    stdout: ChildStdout,
-    _child: Child,
-}
-
-impl AsyncRead for Process {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stdout).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Process {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stdin {
-            Some(stdin) => Pin::new(stdin).poll_write(cx, bytes),
-            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stdin {
-            Some(stdin) => Pin::new(stdin).poll_flush(cx),
-            None => Poll::Ready(Ok(())),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Tokio's own shutdown of a child's input leaves it open.
-        self.get_mut().stdin = None;
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use super::race::AllFailed;
+
 /// What was wanted of the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -33,8 +35,11 @@ impl Failure {
     /// What to do, where the cause does not say it itself.
     fn help(&self) -> Option<&'static str> {
         // Only the system's own words want an explanation.
-        self.cause.raw_os_error()?;
-        let is_unix = self.endpoint.contains("unix:");
+        let raced = self.cause.get_ref().and_then(|inner| inner.downcast_ref::<AllFailed>());
+        if self.cause.raw_os_error().is_none() && raced.is_none() {
+            return None;
+        }
+        let is_unix = self.endpoint.starts_with("unix:") || self.endpoint.contains(":unix:");
         match (self.wanted, self.cause.kind()) {
             (Wanted::Listen, io::ErrorKind::AddrInUse) => {
                 Some("another program has it; `ss -ltnup` shows which")

@@ -37,10 +37,10 @@ impl HttpConnect {
     pub(super) fn parse(arguments: &Arguments) -> Result<Self, Error> {
         let (host, port) = arguments.host_and_port()?;
         let login = login(arguments)?;
-        if let (Some((user, _)), Some(value)) = (&login, arguments.option("user")) {
-            if user.contains(':') {
-                return Err(value.error("a user's name with a colon", "Basic has no way to say it"));
-            }
+        if let (Some((user, _)), Some(value)) = (&login, arguments.option("user"))
+            && user.contains(':')
+        {
+            return Err(value.error("a user's name with a colon", "Basic has no way to say it"));
         }
         Ok(Self { host, port, login })
     }
@@ -55,8 +55,8 @@ impl HttpConnect {
     /// The conversation that ends in a tunnel to the target.
     pub(super) fn ask(&self, host: &Host, port: u16) -> io::Result<Tunnel> {
         let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
-        if *host == Host::Any {
-            return wrong("a target behind a proxy needs a host");
+        if let Some(what) = host.meaningless_to_proxies() {
+            return wrong(what);
         }
         if self.login.as_ref().is_some_and(|(user, _)| user.contains(':')) {
             return wrong("a user's name with a colon cannot be sent by Basic");
@@ -110,7 +110,9 @@ impl Tunnel {
     fn refused(&self, status: u16, reason: &str) -> io::Error {
         let (kind, help) = match (status, self.login) {
             (407, false) => (io::ErrorKind::PermissionDenied, ": give it user= and password="),
-            (407, true) => (io::ErrorKind::PermissionDenied, ": it refused user and password"),
+            (401 | 407, true) => {
+                (io::ErrorKind::PermissionDenied, ": it refused user and password")
+            }
             (403, _) => (io::ErrorKind::PermissionDenied, ": its rules forbid this target"),
             (504, _) => (io::ErrorKind::TimedOut, ": the target did not answer in time"),
             (502 | 503, _) => (io::ErrorKind::HostUnreachable, ": it cannot reach the target"),
@@ -227,6 +229,7 @@ mod tests {
             "HTTP/1.1 407 Who are you\r\nProxy-Authenticate: Basic\r\n\r\n",
             Err(Kind::PermissionDenied),
         );
+        check("HTTP/1.1 401 Who are you\r\n\r\n", Err(Kind::Other));
         check("HTTP/1.1 403 No\r\n\r\n", Err(Kind::PermissionDenied));
         check("HTTP/1.1 502 Bad Gateway\r\n\r\n", Err(Kind::HostUnreachable));
         check("HTTP/1.1 504 Gateway Timeout\r\n\r\n", Err(Kind::TimedOut));

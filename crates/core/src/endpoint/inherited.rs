@@ -18,6 +18,9 @@ const MOST: u32 = 1024;
 
 /// A socket handed over by systemd or a program that does it likewise: `systemd:0` is the first,
 /// `systemd:web` is the one, or those, with `FileDescriptorName=web`.
+///
+/// What is used is a copy, so the original stays open for as long as the process lives, and children
+/// inherit it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Systemd {
     /// By its place, from 0.

@@ -132,8 +132,8 @@ impl Live {
     async fn accept(&self) -> io::Result<Transport> {
         match self {
             Self::Tcp(socket) => {
-                let (stream, _) = socket.accept().await?;
-                Ok(Transport::tcp(stream))
+                let (stream, peer) = socket.accept().await?;
+                Ok(Transport::tcp_from(stream, peer.into()))
             }
             Self::Unix(socket, _) => {
                 let (stream, _) = socket.accept().await?;
@@ -203,8 +203,9 @@ impl Accepted {
     /// the transport's own. The connection is then to be dropped.
     pub async fn proxied(&mut self) -> io::Result<()> {
         while let Some(Step::Proxy(proxy)) = self.steps.get(self.done) {
-            self.done += 1;
             self.header = Some(proxy.receive(&mut self.transport).await?);
+            // Only now: a header that was not read to its end must not count as read.
+            self.done += 1;
         }
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! the innermost layer's that knows it.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,7 +20,8 @@ pub const MAX_LAYERS: usize = 8;
 
 /// What is wrong with an endpoint string, where, and what to do.
 ///
-/// `{}` is one line; `{:#}` has the string and a line with a caret under the place.
+/// `{}` is one line; `{:#}` has the string and a line with a caret under the place. Both quote the
+/// string as it was given, a password in it included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     source: Arc<str>,
@@ -29,6 +31,13 @@ pub struct Error {
 }
 
 impl std::error::Error for Error {}
+
+/// Of the kind [`InvalidInput`](io::ErrorKind::InvalidInput), with this inside.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
+    }
+}
 
 impl Error {
     /// Where in the string it goes wrong, in bytes from its beginning.
@@ -96,8 +105,9 @@ impl Argument {
         Error {
             source: self.source.clone(),
             span: self.span.clone(),
-            what: what.into(),
-            help: help.into(),
+            // Both may quote the string, and must stay one line.
+            what: printable(&what.into()),
+            help: printable(&help.into()),
         }
     }
 
@@ -254,10 +264,13 @@ impl<'a> Parser<'a> {
     fn unknown(&self, value: &Argument) -> Error {
         let names = self.shapes.iter().map(|shape| shape.name);
         let help = match nearest(&value.text, names) {
+            _ if value.text.contains('/') => {
+                format!("for a socket's path write unix:{}", value.text)
+            }
             Some(name) => format!("did you mean {name}: ?"),
             None => format!("for a host of this name write tcp:{}:PORT", value.text),
         };
-        value.error(format!("no kind of endpoint is called `{}`", printable(&value.text)), help)
+        value.error(format!("no kind of endpoint is called `{}`", value.text), help)
     }
 
     fn wrapper(
@@ -387,14 +400,19 @@ fn unknown_key<'k>(
             }
         }
     };
-    key.error(format!("{layers}: has no option `{}`", printable(&key.text)), help)
+    key.error(format!("{layers}: has no option `{}`", key.text), help)
 }
 
 /// What can only be an address or a port, so that it needs no `tcp:` before it. A lone word does:
 /// it may as well be a kind with a slip in it.
 fn is_address(text: &str) -> bool {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    digits || text == "*" || text == "localhost" || text.starts_with('[') || text.contains('.')
+    let path = text.contains('/');
+    digits
+        || text == "*"
+        || text == "localhost"
+        || text.starts_with('[')
+        || (text.contains('.') && !path)
 }
 
 /// The word within two slips of `given`, or one for a short word.

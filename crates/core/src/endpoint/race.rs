@@ -124,6 +124,7 @@ where
             Some((_, Ok(stream))) => return Ok(stream),
             Some((at, Err(error))) => {
                 let (address, _) = running.remove(at);
+                tracing::debug!(%address, %error, "an address did not connect");
                 failed.attempts.push((address, error));
             }
             None => {}

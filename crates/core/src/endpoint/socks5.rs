@@ -59,9 +59,12 @@ impl Socks5 {
         if self.login.as_ref().is_some_and(|(u, p)| !sized(u) || !sized(p)) {
             return wrong("user and password must have 1 to 255 bytes each");
         }
+        if let Some(what) = host.meaningless_to_proxies() {
+            return wrong(what);
+        }
         let mut request = vec![5, 1, 0];
         match host {
-            Host::Any => return wrong("a target behind a proxy needs a host"),
+            Host::Any => {} // was refused
             Host::Ip(IpAddr::V4(ip)) => {
                 request.push(1);
                 request.extend(ip.octets());
@@ -318,6 +321,6 @@ mod tests {
         assert_eq!(bytes("192.0.2.7").unwrap(), b"\x05\x01\x00\x01\xc0\x00\x02\x07\x01\x02");
         assert_eq!(bytes("[::1]").unwrap().len(), 4 + 16 + 2);
         assert_eq!(bytes("a").unwrap(), b"\x05\x01\x00\x03\x01a\x01\x02");
-        assert!(bytes("*").is_err());
+        assert!(bytes("*").is_err() && bytes("[fe80::1%eth0]").is_err());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::parse::{Arguments, Error};
+use super::parse::{Argument, Arguments, Error};
 use super::print::Printed;
 use super::race::{ATTEMPT_DELAY, Resolve, race};
 use super::values::{Host, Time, bind_address};
@@ -70,7 +70,7 @@ impl Tcp {
         let (host, port) = arguments.host_and_port()?;
         let default = Self::new(host, port);
         let backlog = arguments.value("backlog", "write a number of connections")?;
-        let keepalive = match arguments.option("keepalive").map(|value| value.text()) {
+        let keepalive = match arguments.option("keepalive").map(Argument::text) {
             None | Some("off") => None,
             Some(_) => arguments.time("keepalive")?,
         };
@@ -255,7 +255,7 @@ impl Udp {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        let from = self.bind.unwrap_or(SocketAddr::new(any, 0));
+        let from = self.bind.unwrap_or_else(|| (any, 0).into());
         let socket = inet_socket(from, Type::DGRAM, true)?;
         socket.bind(&from.into())?;
         socket.connect(&address.into())?;

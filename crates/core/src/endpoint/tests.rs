@@ -1,1 +1,3 @@
-
+mod grammar;
+mod nested;
+mod sockets;

@@ -50,6 +50,10 @@ pub enum Clients {
 
 /// TLS around another endpoint: `tls:443:cert=site.pem:key=site.key`, `tls:example.org:443`,
 /// `tls:unix:/run/x.sock:cert=self-signed`.
+///
+/// A server's files are read when the endpoint is bound, and again by
+/// [`Server::reload`](crate::tls::Server::reload) on what [`Bound::tls`](super::Bound::tls) gives; a
+/// client's when the endpoint first connects, and never again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tls {
@@ -273,7 +277,7 @@ impl Tls {
         let builder = Client::builder().alpn(&self.alpn).min_version(self.min);
         let builder = match (&self.roots, &self.pin) {
             (Some(roots), _) => builder.roots_file(roots),
-            (None, Some(pin)) => builder.pin(pin.clone()),
+            (None, Some(pin)) => builder.pin(*pin),
             (None, None) => builder,
         };
         let builder = match &self.client_cert {

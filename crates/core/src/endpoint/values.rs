@@ -64,6 +64,19 @@ impl FromStr for Host {
     }
 }
 
+impl Host {
+    /// Why it cannot be said to a proxy, if so.
+    pub(super) fn meaningless_to_proxies(&self) -> Option<&'static str> {
+        match self {
+            Self::Any => Some("a target behind a proxy needs a host"),
+            Self::Name(name) if name.0.contains('%') => {
+                Some("the zone of an address (%) means nothing to a proxy")
+            }
+            Self::Ip(_) | Self::Name(_) => None,
+        }
+    }
+}
+
 fn name(text: &str, also: impl Fn(u8) -> bool) -> Result<Host, NotAHost> {
     let good = |b: u8| b.is_ascii_alphanumeric() || also(b);
     let fits = (1..=253).contains(&text.len());

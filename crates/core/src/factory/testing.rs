@@ -124,3 +124,32 @@ impl Guest {
         let _aborted = self.server.await;
     }
 }
+
+/// All wrappers around one factory: each passes on what the others need.
+#[tokio::test(start_paused = true)]
+async fn wrappers_stack() {
+    use std::time::Duration;
+
+    use super::*;
+
+    let second = Duration::from_secs(1);
+    let caps = AtMost::per_address(1, AccessList::new(Rules::open(), Echo)).and_total(10);
+    let limits = Deadlines::idle(second * 10, Throttle::new(caps).send_each(Rate::per_second(5)));
+    let rates = AcceptRate::per_address(Rate::per_second(2), limits);
+    let meter = Meter::new(Traced::new("echo", WireLog::new(rates).to(|_, _, _| {})));
+    let (counts, factory) = (Arc::clone(meter.counts()), Arc::new(meter));
+    let mut guest = Guest::of(&factory, "192.0.2.1:1").expect("the first");
+    let why = Guest::of(&factory, "192.0.2.1:2").expect_err("one at a time");
+    assert_eq!(why, Refusal::TooManyFromAddress);
+    let why = Guest::of(&factory, "192.0.2.1:3").expect_err("two in a second");
+    assert_eq!(why, Refusal::TooFast);
+    assert_eq!(factory.refusal(&why), "421 connections come too fast\r\n");
+    let start = tokio::time::Instant::now();
+    assert_eq!(guest.ask("0123456789").await, "0123456789");
+    assert_eq!(start.elapsed().as_secs(), 1, "five at once and five in a second");
+    let error = guest.end().await.expect_err("it was idle");
+    assert_eq!(error.to_string(), "nothing came or went for too long");
+    assert_eq!((counts.open(), counts.refused(), counts.failed(), counts.sent()), (0, 2, 1, 10));
+    tokio::time::sleep(second).await;
+    Guest::of(&factory, "192.0.2.1:4").expect("all were given back");
+}

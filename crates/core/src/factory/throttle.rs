@@ -242,7 +242,6 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    #[ignore = "closing waits for no shape: Link::end passes on no timer"]
     async fn a_throttled_connection_sees_the_peer_end() {
         let factory = Arc::new(Throttle::new(Echo).receive_each(Rate::per_second(4)));
         let mut guest = Guest::of(&factory, "192.0.2.1:1").expect("welcome");

@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{Backoff, BoxFuture, Delays, Service};
-use crate::BoxError;
 use crate::deferred::{Deferred, Resolver};
+use crate::{BoxError, Transport};
 
 /// How long one try to connect may take, unless [`ClientService::connect_within`] says otherwise.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -33,7 +33,34 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 ///
 /// Starting it does not wait for a connection. How long the waits are, and how many failures too many,
 /// is the [`Backoff`]'s. Dropping it cuts its connection.
-pub struct ClientService<H, T> {
+///
+/// ```
+/// use ropewalk_core::{Backoff, BoxError, ClientService, Connection, Endpoint, Raw, Services};
+///
+/// # fn main() -> Result<(), BoxError> {
+/// let server: Endpoint = "tcp:irc.example.org:6667".parse()?;
+/// let client = ClientService::new(
+///     "bot",
+///     &Backoff::default(),
+///     fastrand::Rng::new(),
+///     move || {
+///         let server = server.clone();
+///         async move { server.connect().await }
+///     },
+///     async |transport, online| {
+///         let mut connection = Connection::new(Raw::default(), transport);
+///         online.announce(());
+///         while let Some(_bytes) = connection.next().await? {}
+///         Ok(connection.close().await?)
+///     },
+/// );
+/// let connected = client.when_connected();
+/// let services = Services::new("all").with(client);
+/// # drop((connected, services));
+/// # Ok(())
+/// # }
+/// ```
+pub struct ClientService<H, T = Transport> {
     name: String,
     link: Link<H>,
     /// `None` while it runs.

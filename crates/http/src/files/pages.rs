@@ -24,7 +24,7 @@ macro_rules! text {
             $title,
             "</title>\n<style>\n",
             ":root{color-scheme:light dark}\n",
-            "body{margin:0;min-height:90vh;display:grid;place-content:center;padding:1.5rem;",
+            "body{box-sizing:border-box;margin:0;min-height:90vh;display:grid;place-content:center;padding:1.5rem;",
             "font:16px/1.5 system-ui,sans-serif;text-align:center}\n",
             "h1{margin:0 0 .25rem;font-size:1.5rem;font-weight:600}\np{margin:0;opacity:.7}\n",
             "</style>\n</head>\n<body>\n<h1>",

@@ -74,6 +74,11 @@ impl Facts {
 
     /// `Connection` (RFC 9110 §7.6.1): options we do not know are none of our business.
     fn connection(&mut self, value: &[u8]) {
+        // What nearly every client says.
+        if value == b"keep-alive" {
+            self.keep_alive = true;
+            return;
+        }
         for option in list(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");

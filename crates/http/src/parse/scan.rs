@@ -57,6 +57,7 @@ impl Scan {
                 };
             }
             self.ends.push(end as u32);
+            self.check_fields(section, limits)?;
         }
         self.searched = input.len();
         // What follows is at least one byte longer.
@@ -94,7 +95,14 @@ impl Scan {
         if end > limit {
             return Err(Error::Limit { cap, limit: limit as u64, got: end as u64 });
         }
-        let fields = self.ends.len().saturating_sub(usize::from(section == Section::Head));
+        Ok(())
+    }
+
+    /// Whether there may be so many lines. Asked as soon as a line has ended, lest the next one's
+    /// length be held against another cap first, or not, depending on how much of it has come.
+    #[inline]
+    fn check_fields(&self, section: Section, limits: &Limits) -> Result<()> {
+        let fields = self.ends.len() - usize::from(section == Section::Head);
         if fields > limits.fields.min(20_000) {
             let (limit, got) = (limits.fields as u64, fields as u64);
             return Err(Error::Limit { cap: Cap::Fields, limit, got });

@@ -145,7 +145,12 @@ impl Client {
             self.end = Ending::Over;
             return Ok(None);
         }
-        self.late(|clock| clock.await_head(wire.now, false))?;
+        if self.writing.is_some() {
+            // Its response came early; the server may well be silent now.
+            self.clock.rest();
+        } else {
+            self.late(|clock| clock.await_head(wire.now, false))?;
+        }
         Ok(None)
     }
 

@@ -368,10 +368,15 @@ impl Protocol for Server {
     }
 
     fn farewell(&mut self, wire: &mut Wire) -> bool {
-        let idle = matches!((&self.reading, &self.writing), (Reading::Awaited, Writing::Idle));
+        let idle = match (&self.reading, &self.writing) {
+            (Reading::Awaited, Writing::Idle) => wire.input.is_empty(),
+            // Only the rest of a request that has had its response.
+            (_, Writing::Done) => true,
+            _ => false,
+        };
         match self.end {
             Ending::Over | Ending::Switched => true,
-            Ending::Kept | Ending::Closing if idle && wire.input.is_empty() => {
+            Ending::Kept | Ending::Closing if idle => {
                 self.end = Ending::Over;
                 true
             }

@@ -241,6 +241,19 @@ fn act(stage: &mut Stage, action: &str, place: &str) -> Result<(), Error> {
             *response.headers_mut() = fields;
             server.send(response.into(), wire)
         }
+        (Session::Server(server), ["whole", status, length, number, text @ ..]) => {
+            let mut response = Response::new(body_length(&[length, number]));
+            *response.status_mut() = status.parse().unwrap();
+            *response.headers_mut() = fields;
+            server.send(Outgoing::Whole(response, unescape(&text.join(" "))), wire)
+        }
+        (Session::Client(client), ["whole", method, target, length, number, text @ ..]) => {
+            let mut request = Request::new(body_length(&[length, number]));
+            *request.method_mut() = method.parse::<Method>().unwrap();
+            *request.uri_mut() = target.parse().unwrap();
+            *request.headers_mut() = fields;
+            client.send(Outgoing::Whole(request, unescape(&text.join(" "))), wire)
+        }
         (Session::Server(server), ["interim", status]) => {
             let mut response = Response::new(());
             *response.status_mut() = status.parse::<StatusCode>().unwrap();

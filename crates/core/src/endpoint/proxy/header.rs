@@ -121,13 +121,13 @@ pub enum Invalid {
     /// The peer speaks something else.
     #[error("it does not begin like one: does the balancer send it (send-proxy)?")]
     NoHeader,
-    /// Longer than [107 bytes](v1::MAX), which no line of version 1 is (§2.1).
+    /// Longer than 107 bytes, which no line of version 1 is (§2.1).
     #[error("a line of version 1 longer than 107 bytes")]
     LineTooLong,
     /// A line of version 1 with another grammar.
     #[error("a malformed line of version 1")]
     Line,
-    /// Version 2 with more than [4096 bytes](v2::MAX) of addresses and TLVs.
+    /// Version 2 with more than 4096 bytes of addresses and TLVs.
     #[error("a header of version 2 that announces {0} bytes, more than 4096")]
     TooLong(u16),
     /// A version, command, family or protocol that is not assigned.

@@ -22,15 +22,10 @@ const PATH: usize = 108;
 
 pub(super) fn decode(input: &[u8]) -> Result<Option<(Header, usize)>, Invalid> {
     // Each byte is judged when it has come, not when the header is whole.
-    if let Some(byte) = input.get(12).copied() {
-        if byte >> 4 != 2 || byte & 0xf > 1 {
-            return Err(Invalid::Unassigned(byte));
-        }
-    }
-    if let Some(byte) = input.get(13).copied() {
-        if byte >> 4 > 3 || byte & 0xf > 2 {
-            return Err(Invalid::Unassigned(byte));
-        }
+    let version = input.get(12).filter(|byte| **byte >> 4 != 2 || **byte & 0xf > 1);
+    let family = input.get(13).filter(|byte| **byte >> 4 > 3 || **byte & 0xf > 2);
+    if let Some(byte) = version.or(family) {
+        return Err(Invalid::Unassigned(*byte));
     }
     let Some(fixed) = input.first_chunk::<FIXED>() else { return Ok(None) };
     let length = u16::from_be_bytes([fixed[14], fixed[15]]);

@@ -1,6 +1,7 @@
 //! What a client says: which form its target takes, which framing its request gets, which fields
 //! it needs.
 
+use bytes::Bytes;
 use http::header;
 use http::{Method, Request, Uri, Version};
 use ropewalk_core::Output;
@@ -21,6 +22,7 @@ impl Client {
         }
         let said = match (item, &mut self.writing) {
             (Outgoing::Head(request), None) => self.head(&request, output),
+            (Outgoing::Whole(request, data), None) => self.whole(&request, data, output),
             (Outgoing::Data(data), Some(writer)) => writer.data(data, output),
             (Outgoing::File(region), Some(writer)) => writer.file(region, output),
             (Outgoing::Trailers(fields), Some(writer)) => writer.trailers(fields),
@@ -32,6 +34,24 @@ impl Client {
             self.end = Ending::Over;
         }
         said
+    }
+
+    /// Says a request whose content is at hand.
+    fn whole(
+        &mut self,
+        request: &Request<BodyLength>,
+        data: Bytes,
+        output: &mut Output,
+    ) -> Result<()> {
+        if !request.body().admits(data.len()) {
+            return Err(Error::Misuse(Misuse::Framing));
+        }
+        self.head(request, output)?;
+        if let Some(mut writer) = self.writing.take() {
+            writer.data(data, output)?;
+            writer.end(output)?;
+        }
+        Ok(())
     }
 
     /// A request's head.

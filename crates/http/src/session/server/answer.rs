@@ -1,6 +1,7 @@
 //! What a server says: which framing a response gets, which fields it needs, and the session's own
 //! words when the client is to blame.
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode, Version};
 use ropewalk_core::{Output, Wire};
@@ -24,7 +25,12 @@ impl Server {
         let said = match item {
             Outgoing::Head(response) if self.owes_response() => self.head(&response, output),
             Outgoing::Interim(response) if self.owes_response() => self.interim(&response, output),
-            Outgoing::Head(_) | Outgoing::Interim(_) => Err(Error::Misuse(Misuse::Order)),
+            Outgoing::Whole(response, data) if self.owes_response() => {
+                self.whole(&response, data, output)
+            }
+            Outgoing::Head(_) | Outgoing::Interim(_) | Outgoing::Whole(..) => {
+                Err(Error::Misuse(Misuse::Order))
+            }
             content => self.content(content, output),
         };
         if let Err(Error::Misuse(Misuse::TooMuch | Misuse::TooLittle)) = said {
@@ -44,8 +50,30 @@ impl Server {
             Outgoing::File(region) => writer.file(region, output),
             Outgoing::Trailers(fields) => writer.trailers(fields),
             Outgoing::End => writer.end(output).map(|()| self.sent()),
-            Outgoing::Head(_) | Outgoing::Interim(_) => Err(Error::Misuse(Misuse::Order)),
+            Outgoing::Head(_) | Outgoing::Interim(_) | Outgoing::Whole(..) => {
+                Err(Error::Misuse(Misuse::Order))
+            }
         }
+    }
+
+    /// Says a response whose content is at hand. Where the connection is handed over by it, there is
+    /// no content.
+    fn whole(
+        &mut self,
+        response: &Response<BodyLength>,
+        data: Bytes,
+        output: &mut Output,
+    ) -> Result<()> {
+        if !response.body().admits(data.len()) {
+            return Err(Error::Misuse(Misuse::Framing));
+        }
+        self.head(response, output)?;
+        if let Writing::Sending(writer) = &mut self.writing {
+            writer.data(data, output)?;
+            writer.end(output)?;
+            self.sent();
+        }
+        Ok(())
     }
 
     /// A response has been said to its end.

@@ -1,0 +1,48 @@
+//! The examples, without ports. `bench_server` is run by `cargo xtask bench http`.
+#![cfg(feature = "io")]
+
+use http::Request;
+use ropewalk_core::testing::Net;
+use ropewalk_core::{BoxError, Connection};
+use ropewalk_http::files::{Files, Settings};
+use ropewalk_http::session::Client;
+use ropewalk_http::{BodyLength, Event, Outgoing};
+
+#[expect(dead_code, reason = "it is a program of its own too")]
+#[path = "../examples/server.rs"]
+mod server;
+
+/// The status of the answer to `GET path`, and its content.
+async fn get(conn: &mut Connection<Client>, path: &str) -> Result<(u16, String), BoxError> {
+    let request = Request::get(path).header("host", "site.test").body(BodyLength::Empty)?;
+    conn.send(request).await?;
+    conn.send(Outgoing::End).await?;
+    let (mut status, mut content) = (0, Vec::new());
+    while let Some(event) = conn.next().await? {
+        match event {
+            Event::Head(response) => status = response.status().as_u16(),
+            Event::Data(data) => content.extend_from_slice(&data),
+            Event::End => break,
+            Event::Interim(_) | Event::Trailers(_) => {}
+        }
+    }
+    Ok((status, String::from_utf8(content)?))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_and_a_folder() -> Result<(), BoxError> {
+    for seed in 0..5 {
+        let net = Net::seeded(seed);
+        let files = Files::new(env!("CARGO_MANIFEST_DIR"), Settings::default())?;
+        net.listen("site", server::site(files));
+        let mut conn = net.dial("site", Client::default())?;
+        let (status, content) = get(&mut conn, "/hello").await?;
+        assert_eq!((status, content.starts_with("Hello, ")), (200, true), "seed {seed}");
+        let manifest = include_str!("../Cargo.toml").to_owned();
+        assert_eq!(get(&mut conn, "/Cargo.toml").await?, (200, manifest), "seed {seed}");
+        assert_eq!(get(&mut conn, "/absent").await?.0, 404, "seed {seed}");
+        conn.close().await?;
+        assert!(net.stop().await.is_empty(), "seed {seed}");
+    }
+    Ok(())
+}
