@@ -63,9 +63,14 @@ impl Body for Incoming {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(slot) = &self.slot else { return Poll::Ready(None) };
+        let Self { slot: Some(slot), length, .. } = self.get_mut() else {
+            return Poll::Ready(None);
+        };
         let mut state = slot.lock();
         if let Some(frame) = state.frame.take() {
+            if let (Some(left), Some(data)) = (length, frame.data_ref()) {
+                *left = left.saturating_sub(data.len() as u64);
+            }
             return Poll::Ready(Some(Ok(frame)));
         }
         match state.end {

@@ -101,24 +101,31 @@ impl<H: Handler> Server<H> {
                 Some(Event::End) => {
                     let incoming = Incoming::empty(conn.peer().clone(), conn.tls().cloned());
                     let mut handling = pin!(self.handler.handle(request.map(|()| incoming)));
-                    poll_fn(|cx| poll_caught(handling.as_mut(), cx)).await
+                    match poll_fn(|cx| Poll::Ready(poll_caught(handling.as_mut(), cx))).await {
+                        Poll::Ready(response) => response,
+                        Poll::Pending => {
+                            let handled = pin!(poll_fn(|cx| poll_caught(handling.as_mut(), cx)));
+                            Box::pin(wait(conn, handled)).await?
+                        }
+                    }
                 }
                 first => Box::pin(self.handle_with_content(conn, request, first)).await?,
             };
-            let (status, before) =
-                (response.status(), conn.peer().sent() + conn.wire().output.len());
-            if let Some(content) = begin(conn, response)? {
-                if conn.protocol().takes_content()
-                    && let Err(error) = Box::pin(send_content(conn, content)).await?
-                {
-                    error!(id = conn.peer().id(), %error, "a response's body failed");
-                    return Ok(End::Cut);
-                }
-                conn.queue(Outgoing::End)?;
-            }
+            let before = conn.peer().sent() + conn.wire().output.len();
+            let (status, content) = begin(conn, response)?;
+            let sent = match content {
+                Some(content) => Box::pin(send_rest(conn, content)).await,
+                None => Ok(Ok(())),
+            };
             if let (Some(log), Some(entry)) = (&self.access_log, entry) {
-                let bytes = conn.peer().sent() + conn.wire().output.len() - before;
+                // What is unsent when it was cut short never will be.
+                let unsent = if let Ok(Ok(())) = sent { conn.wire().output.len() } else { 0 };
+                let bytes = (conn.peer().sent() + unsent).saturating_sub(before);
                 log.entry(&entry.end(status, bytes));
+            }
+            if let Err(error) = sent? {
+                error!(id = conn.peer().id(), %error, "a response's body failed");
+                return Ok(End::Cut);
             }
         }
     }
@@ -137,12 +144,14 @@ impl<H: Handler> Server<H> {
         let mut handling = pin!(self.handler.handle(request.map(|()| incoming)));
         let mut handling = poll_fn(|cx| poll_caught(handling.as_mut(), cx));
         let mut next = first;
+        // Whether content has come was asked above, but nobody waits for it yet.
+        conn.protocol_mut().pause();
         loop {
             let ready = poll_fn(|cx| match Pin::new(&mut handling).poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
                 Poll::Pending => filler.poll_wanted(cx).map(|()| None),
             });
-            if let Some(response) = ready.await {
+            if let Some(response) = wait(conn, pin!(ready)).await? {
                 return Ok(response);
             }
             if conn.protocol().expects_continue() {
@@ -158,10 +167,29 @@ impl<H: Handler> Server<H> {
             };
             if !fill(&filler, event) {
                 drop(filler);
-                return Ok(handling.await);
+                return wait(conn, Pin::new(&mut handling)).await;
             }
         }
     }
+}
+
+/// Waits for what a handler does. What is owed goes out meanwhile, so that no response has to wait for
+/// the next request's; if it cannot, the handler is dropped.
+async fn wait<T>(
+    conn: &mut Connection<session::Server>,
+    mut handling: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Error> {
+    let done = tokio::select! {
+        biased;
+        done = handling.as_mut() => done,
+        flushed = conn.flush() => {
+            flushed?;
+            handling.await
+        }
+    };
+    // Whatever is waited for from now on is not to be charged with the time that the handler took.
+    conn.wire().now = tokio::time::Instant::now().into_std();
+    Ok(done)
 }
 
 /// Hands one event to the handler. Returns whether there may be more.
@@ -187,22 +215,20 @@ impl<H: Handler> Factory for Server<H> {
         Ok(session::Server::new(self.limits, self.timeouts))
     }
 
-    async fn serve(&self, mut conn: Connection<Self::Protocol>) -> Result<(), BoxError> {
-        let failed = match self.exchanges(&mut conn).await {
-            Ok(End::Whole) => return Ok(conn.close().await?),
-            Ok(End::Cut) => {
-                conn.abort();
-                return Ok(());
+    fn serve(
+        &self,
+        conn: Connection<Self::Protocol>,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        // Made here, since the future would hold the connection a second time.
+        let mut live = Live(Some(conn));
+        async move {
+            let Some(conn) = &mut live.0 else { return Ok(()) };
+            let ended = self.exchanges(conn).await;
+            match live.0.take() {
+                Some(conn) => end(conn, ended).await,
+                None => Ok(()),
             }
-            Err(error) => error,
-        };
-        debug!(id = conn.peer().id(), peer = %conn.peer().address(), error = %failed, "ended");
-        if failed.blame() != Blame::Peer || conn.protocol().is_sending() {
-            conn.abort();
-            return Err(failed.into());
         }
-        // The session has put its answer on the wire.
-        Ok(conn.close().await?)
     }
 
     fn refusal(&self, why: &Refusal) -> Bytes {
@@ -221,6 +247,39 @@ impl<H: Handler> Factory for Server<H> {
         )
         .into()
     }
+}
+
+/// A connection while it is served. If that is broken off, by the reactor or by a panic in a body, the
+/// client must not take for whole what it has of a response that only the connection's end would end.
+struct Live(Option<Connection<session::Server>>);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(mut conn) = self.0.take()
+            && (conn.protocol().is_sending() || !conn.wire().output.is_empty())
+        {
+            conn.abort();
+        }
+    }
+}
+
+/// Ends a connection as befits what became of it.
+async fn end(conn: Connection<session::Server>, ended: Result<End, Error>) -> Result<(), BoxError> {
+    let failed = match ended {
+        Ok(End::Whole) => return Ok(conn.close().await?),
+        Ok(End::Cut) => {
+            conn.abort();
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    debug!(id = conn.peer().id(), peer = %conn.peer().address(), error = %failed, "ended");
+    if failed.blame() != Blame::Peer || conn.protocol().is_sending() {
+        conn.abort();
+        return Err(failed.into());
+    }
+    // The session has put its answer on the wire.
+    Ok(conn.close().await?)
 }
 
 /// How a connection ends that did not fail.
@@ -253,8 +312,24 @@ fn internal_error() -> Response<Body> {
     response
 }
 
-/// Queues a response's head, with the content if that is at hand; else the content is returned.
+/// Queues a response's head, with the content if that is at hand; else the content is returned. A
+/// response that contradicts itself becomes a 500.
 fn begin(
+    conn: &mut Connection<session::Server>,
+    response: Response<Body>,
+) -> Result<(StatusCode, Option<Content>), Error> {
+    let status = response.status();
+    match say(conn, response) {
+        Err(Error::Misuse(misuse)) if conn.protocol().owes_response() => {
+            error!(id = conn.peer().id(), %misuse, "a handler's response cannot be said");
+            Ok((StatusCode::INTERNAL_SERVER_ERROR, say(conn, internal_error())?))
+        }
+        said => Ok((status, said?)),
+    }
+}
+
+/// Queues a response as it is.
+fn say(
     conn: &mut Connection<session::Server>,
     mut response: Response<Body>,
 ) -> Result<Option<Content>, Error> {
@@ -277,7 +352,20 @@ fn begin(
     }
 }
 
-/// Sends what follows a head. The inner error is the body's.
+/// Sends what follows a head, to the response's end. The inner error is the body's.
+async fn send_rest(
+    conn: &mut Connection<session::Server>,
+    content: Content,
+) -> Result<Result<(), BoxError>, Error> {
+    if conn.protocol().takes_content()
+        && let Err(error) = send_content(conn, content).await?
+    {
+        return Ok(Err(error));
+    }
+    conn.queue(Outgoing::End).map(Ok)
+}
+
+/// Sends the content. The inner error is the body's.
 async fn send_content(
     conn: &mut Connection<session::Server>,
     content: Content,

@@ -165,6 +165,12 @@ impl Server {
         self.end == Ending::Switched
     }
 
+    /// Nobody waits for the client until the next question: the time until then is not charged to it.
+    /// A question that found nothing goes on counting otherwise.
+    pub fn pause(&mut self) {
+        self.clock.rest();
+    }
+
     /// The next event, before an error is answered.
     fn step(&mut self, wire: &mut Wire) -> Result<Option<ServerIn>> {
         loop {
