@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Frame;
 use ropewalk_core::{BoxError, Connection, Factory, Peer, Refusal};
 use tracing::{debug, error};
 
@@ -96,6 +97,7 @@ impl<H: Handler> Server<H> {
                 Some(_) => continue,
                 None => return Ok(End::Whole),
             };
+            let mut unread = None;
             let entry = self.access_log.as_ref().map(|_| Entry::begin(conn.peer(), &request));
             let response = match conn.try_next()? {
                 Some(Event::End) => {
@@ -109,12 +111,15 @@ impl<H: Handler> Server<H> {
                         }
                     }
                 }
-                first => Box::pin(self.handle_with_content(conn, request, first)).await?,
+                first => {
+                    let handling = self.handle_with_content(conn, request, first, &mut unread);
+                    Box::pin(handling).await?
+                }
             };
             let before = conn.peer().sent() + conn.wire().output.len();
             let (status, content) = begin(conn, response)?;
             let sent = match content {
-                Some(content) => Box::pin(send_rest(conn, content)).await,
+                Some(content) => Box::pin(send_rest(conn, content, unread)).await,
                 None => Ok(Ok(())),
             };
             if let (Some(log), Some(entry)) = (&self.access_log, entry) {
@@ -130,20 +135,22 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Runs the handler and feeds it the request's content at the pace that it asks for.
+    /// Runs the handler and feeds it the request's content at the pace that it asks for. What is left
+    /// of it stays in `unread`, for a response that is made of it.
     async fn handle_with_content(
         &self,
         conn: &mut Connection<session::Server>,
         request: Request<()>,
         first: Option<Event<Request<()>>>,
+        unread: &mut Option<Unread>,
     ) -> Result<Response<Body>, Error> {
         let length = request.headers().get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
         let (filler, incoming) =
             Incoming::streamed(conn.peer().clone(), conn.tls().cloned(), length);
+        let Unread { filler, first } = unread.insert(Unread { filler, first });
         let mut handling = pin!(self.handler.handle(request.map(|()| incoming)));
         let mut handling = poll_fn(|cx| poll_caught(handling.as_mut(), cx));
-        let mut next = first;
         // Whether content has come was asked above, but nobody waits for it yet.
         conn.protocol_mut().pause();
         loop {
@@ -157,7 +164,7 @@ impl<H: Handler> Server<H> {
             if conn.protocol().expects_continue() {
                 conn.queue(Outgoing::proceed())?;
             }
-            let event = match next.take() {
+            let event = match first.take() {
                 Some(event) => Some(event),
                 None => tokio::select! {
                     biased;
@@ -165,8 +172,8 @@ impl<H: Handler> Server<H> {
                     response = &mut handling => return Ok(response),
                 },
             };
-            if !fill(&filler, event) {
-                drop(filler);
+            if !fill(filler, event) {
+                *unread = None;
                 return wait(conn, Pin::new(&mut handling)).await;
             }
         }
@@ -190,6 +197,13 @@ async fn wait<T>(
     // Whatever is waited for from now on is not to be charged with the time that the handler took.
     conn.wire().now = tokio::time::Instant::now().into_std();
     Ok(done)
+}
+
+/// The content of a request that has not been read to its end.
+struct Unread {
+    filler: Filler,
+    /// What of it was looked at before anybody asked.
+    first: Option<Event<Request<()>>>,
 }
 
 /// Hands one event to the handler. Returns whether there may be more.
@@ -356,9 +370,10 @@ fn say(
 async fn send_rest(
     conn: &mut Connection<session::Server>,
     content: Content,
+    unread: Option<Unread>,
 ) -> Result<Result<(), BoxError>, Error> {
     if conn.protocol().takes_content()
-        && let Err(error) = send_content(conn, content).await?
+        && let Err(error) = send_content(conn, content, unread).await?
     {
         return Ok(Err(error));
     }
@@ -369,6 +384,7 @@ async fn send_rest(
 async fn send_content(
     conn: &mut Connection<session::Server>,
     content: Content,
+    unread: Option<Unread>,
 ) -> Result<Result<(), BoxError>, Error> {
     match content {
         Content::Empty => {}
@@ -382,7 +398,7 @@ async fn send_content(
                 }
             }
         }
-        Content::Stream(stream) => return send_stream(conn, stream).await,
+        Content::Stream(stream) => return send_stream(conn, stream, unread).await,
     }
     Ok(Ok(()))
 }
@@ -392,20 +408,10 @@ async fn send_content(
 async fn send_stream(
     conn: &mut Connection<session::Server>,
     mut stream: BoxBody,
+    mut unread: Option<Unread>,
 ) -> Result<Result<(), BoxError>, Error> {
     loop {
-        let frame = {
-            let mut next = poll_fn(|cx| stream.as_mut().poll_frame(cx));
-            tokio::select! {
-                biased;
-                frame = &mut next => frame,
-                flushed = conn.flush() => {
-                    flushed?;
-                    next.await
-                }
-            }
-        };
-        match frame {
+        match next_frame(conn, &mut stream, &mut unread).await? {
             None => return Ok(Ok(())),
             Some(Err(error)) => return Ok(Err(error)),
             Some(Ok(frame)) => match frame.into_data() {
@@ -416,6 +422,45 @@ async fn send_stream(
                     }
                 }
             },
+        }
+    }
+}
+
+/// The next frame. The stream may be made of the request's content: then it is fed as the handler was.
+async fn next_frame(
+    conn: &mut Connection<session::Server>,
+    stream: &mut BoxBody,
+    unread: &mut Option<Unread>,
+) -> Result<Option<Result<Frame<Bytes>, BoxError>>, Error> {
+    let mut next = poll_fn(|cx| stream.as_mut().poll_frame(cx));
+    let mut flushed = false;
+    loop {
+        let wanted = poll_fn(|cx| match unread {
+            Some(unread) => unread.filler.poll_wanted(cx),
+            None => Poll::Pending,
+        });
+        tokio::select! {
+            biased;
+            frame = &mut next => return Ok(frame),
+            () = wanted => {}
+            sent = conn.flush(), if !flushed => {
+                sent?;
+                flushed = true;
+                continue;
+            }
+        }
+        let Some(Unread { filler, first }) = unread else { continue };
+        let event = match first.take() {
+            Some(event) => Some(event),
+            // This sends what is owed, too.
+            None => tokio::select! {
+                biased;
+                event = conn.next() => event?,
+                frame = &mut next => return Ok(frame),
+            },
+        };
+        if !fill(filler, event) {
+            *unread = None;
         }
     }
 }

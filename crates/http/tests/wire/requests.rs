@@ -332,3 +332,69 @@ async fn the_next_request_follows_whatever_became_of_the_content() {
         assert_eq!(get(&mut conn, "GET /0").await.text(), "enough", "{name}");
     }
 }
+
+/// What comes in goes out, while it comes in.
+#[tokio::test(start_paused = true)]
+async fn a_response_may_be_made_of_the_request() {
+    for (name, net) in nets() {
+        net.listen(
+            "site",
+            patient(async |request: Request<Incoming>| {
+                Response::new(Body::stream(request.into_body()))
+            }),
+        );
+        for size in [0, 1, 5000, 20 * KIB] {
+            let name = format!("{name}, {size} bytes");
+            let mut conn = dial(&net);
+            let content = noise(size);
+            for length in [BodyLength::Unknown, BodyLength::Known(size as u64)] {
+                conn.send(request("POST /", length)).await.unwrap();
+                for piece in content.chunks(1000) {
+                    conn.send(Bytes::copy_from_slice(piece)).await.unwrap();
+                }
+                conn.send(Outgoing::End).await.unwrap();
+                let answer = hear(&mut conn).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+                assert_eq!(
+                    (&answer.content, answer.closes()),
+                    (&content.to_vec(), false),
+                    "{name}"
+                );
+            }
+            conn.close().await.unwrap();
+        }
+        // A request that is cut short makes an answer that is.
+        let mut conn = dial(&net);
+        conn.send(request("POST /", BodyLength::Unknown)).await.unwrap();
+        conn.send(Bytes::from("12345")).await.unwrap();
+        conn.half_close().await.unwrap();
+        hear(&mut conn).await.expect_err(&name);
+    }
+}
+
+/// Each piece comes back before the next one is sent.
+#[tokio::test(start_paused = true)]
+async fn a_conversation_within_one_request() {
+    let net = Net::new();
+    net.listen(
+        "site",
+        Server::new(async |request: Request<Incoming>| {
+            Response::new(Body::stream(request.into_body()))
+        }),
+    );
+    let mut conn = dial(&net);
+    conn.send(request("POST /", BodyLength::Unknown)).await.unwrap();
+    for word in ["one", "two", "three"] {
+        conn.send(Bytes::from(word)).await.unwrap();
+        loop {
+            match conn.next().await.unwrap().unwrap() {
+                Event::Data(data) => break assert_eq!(data, word),
+                Event::Head(head) => assert_eq!(head.status(), 200),
+                other => panic!("{other:?}"),
+            }
+        }
+        sleep(2 * SECOND).await;
+    }
+    conn.send(Outgoing::End).await.unwrap();
+    assert_eq!(hear(&mut conn).await.unwrap().content, b"");
+    assert_eq!(get(&mut conn, "GET /").await.status, 200);
+}
