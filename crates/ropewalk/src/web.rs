@@ -183,7 +183,7 @@ fn with_tls(
     Ok(endpoint.wrappers().iter().rev().fold(inner, |inner, layer| match layer {
         Wrapper::Tls(tls) if tls.alpn.is_empty() => {
             let mut tls = tls.as_ref().clone();
-            tls.alpn = vec!["http/1.1".to_owned()];
+            tls.alpn = ["http/1.1", "http/1.0"].map(str::to_owned).into();
             inner.wrap(tls)
         }
         layer => inner.wrap(layer.clone()),
