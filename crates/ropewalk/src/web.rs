@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ropewalk_core::endpoint::{Endpoint, Leaf, Registry, Wrapper};
 use ropewalk_core::{Address, Reactor};
 use ropewalk_http::Server;
-use ropewalk_http::files::{Files, Settings};
+use ropewalk_http::files::{Cache, Files, Settings};
 use tracing::info;
 
 use crate::access_log::{Format, Log, Writer};
@@ -94,6 +94,7 @@ impl Web {
             dotfiles: args.dotfiles,
             follow_links: args.follow_links,
             precompressed: args.precompressed,
+            cache: Some(Cache::default()),
             ..Settings::default()
         };
         let log = log_format(args.log, &listen)?;
