@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
@@ -17,6 +17,7 @@ use crate::body::{BoxBody, Content, Piece};
 use crate::files::Files;
 use crate::incoming::{Filler, Incoming};
 use crate::session;
+use crate::spare;
 use crate::{Blame, Body, BodyLength, Error, Event, Limits, Outgoing, Timeouts};
 
 mod access;
@@ -86,28 +87,25 @@ impl<H: Handler> Server<H> {
         self
     }
 
-    /// One request after the other, until the connection ends. What is said to a request without
-    /// content is said here, without a future of its own: each one would move heads about.
+    /// One request after the other, until the connection ends.
     async fn exchanges(&self, conn: &mut Connection<session::Server>) -> Result<End, Error> {
+        let mut logged = None;
         loop {
-            let request = match conn.next().await? {
-                Some(Event::Head(request)) => request,
-                // The rest of a request whose handler did not want it.
-                Some(_) => continue,
-                None => return Ok(End::Whole),
-            };
-            let entry = self.access_log.as_ref().map(|_| Entry::begin(conn.peer(), &request));
-            let response = match conn.try_next()? {
-                Some(Event::End) => {
-                    let incoming = Incoming::empty(conn.peer().clone(), conn.tls().cloned());
-                    let mut handling = pin!(self.handler.handle(request.map(|()| incoming)));
-                    poll_fn(|cx| poll_caught(handling.as_mut(), cx)).await
+            // The handler's future, made where it is polled.
+            let mut handling = pin!(None);
+            let handle = |request| self.handler.handle(request);
+            let next = poll_fn(|cx| {
+                self.poll_exchanges(cx, conn, handling.as_mut(), &mut logged, handle)
+            });
+            let content = match next.await? {
+                Next::End => return Ok(End::Whole),
+                Next::Content(content) => Some(content),
+                Next::Request(request) => {
+                    let handled = Box::pin(self.handle_with_content(conn, *request)).await;
+                    begin(conn, &mut handled?, &mut logged)?
                 }
-                first => Box::pin(self.handle_with_content(conn, request, first)).await?,
             };
-            let (status, before) =
-                (response.status(), conn.peer().sent() + conn.wire().output.len());
-            if let Some(content) = begin(conn, response)? {
+            if let Some(content) = content {
                 if conn.protocol().takes_content()
                     && let Err(error) = Box::pin(send_content(conn, content)).await?
                 {
@@ -116,10 +114,56 @@ impl<H: Handler> Server<H> {
                 }
                 conn.queue(Outgoing::End)?;
             }
-            if let (Some(log), Some(entry)) = (&self.access_log, entry) {
-                let bytes = conn.peer().sent() + conn.wire().output.len() - before;
-                log.entry(&entry.end(status, bytes));
+            self.log(conn, &mut logged);
+        }
+    }
+
+    /// Exchanges, as long as they are of the kind that most are: a request without content, and a
+    /// response whose content is at hand.
+    ///
+    /// No future of its own for each step, because each would move heads about.
+    fn poll_exchanges<F: Future<Output = Response<Body>>>(
+        &self,
+        cx: &mut Context<'_>,
+        conn: &mut Connection<session::Server>,
+        mut handling: Pin<&mut Option<F>>,
+        logged: &mut Option<Box<Logged>>,
+        handle: impl Fn(Request<Incoming>) -> F,
+    ) -> Poll<Result<Next, Error>> {
+        loop {
+            if let Some(future) = handling.as_mut().as_pin_mut() {
+                let Poll::Ready(response) = &mut poll_caught(future, cx) else {
+                    return Poll::Pending;
+                };
+                handling.set(None);
+                if let Some(content) = begin(conn, response, logged)? {
+                    return Poll::Ready(Ok(Next::Content(content)));
+                }
+                self.log(conn, logged);
             }
+            let incoming = Incoming::empty(conn.peer().clone(), conn.tls().cloned());
+            let mut request = Request::new(incoming);
+            let head = conn.poll_next_with(cx, |session, wire| {
+                session.receive_head(wire, &mut request)
+            });
+            if ready!(head)?.is_none() {
+                return Poll::Ready(Ok(Next::End));
+            }
+            if self.access_log.is_some() {
+                *logged = Some(Box::new(Logged::new(conn.peer(), &request)));
+            }
+            if !conn.protocol_mut().take_end() {
+                return Poll::Ready(Ok(Next::Request(Box::new(request))));
+            }
+            handling.set(Some(handle(request)));
+        }
+    }
+
+    /// Tells the log of a response that has been handed over.
+    fn log(&self, conn: &mut Connection<session::Server>, logged: &mut Option<Box<Logged>>) {
+        if let (Some(log), Some(logged)) = (&self.access_log, logged.take()) {
+            let bytes = said(conn) - logged.before;
+            log.entry(&logged.entry.end(logged.status, bytes));
         }
     }
 
@@ -127,16 +171,14 @@ impl<H: Handler> Server<H> {
     async fn handle_with_content(
         &self,
         conn: &mut Connection<session::Server>,
-        request: Request<()>,
-        first: Option<Event<Request<()>>>,
+        request: Request<Incoming>,
     ) -> Result<Response<Body>, Error> {
         let length = request.headers().get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
         let (filler, incoming) =
             Incoming::streamed(conn.peer().clone(), conn.tls().cloned(), length);
-        let mut handling = pin!(self.handler.handle(request.map(|()| incoming)));
+        let mut handling = pin!(self.handler.handle(request.map(|_| incoming)));
         let mut handling = poll_fn(|cx| poll_caught(handling.as_mut(), cx));
-        let mut next = first;
         loop {
             let ready = poll_fn(|cx| match Pin::new(&mut handling).poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -148,13 +190,10 @@ impl<H: Handler> Server<H> {
             if conn.protocol().expects_continue() {
                 conn.queue(Outgoing::proceed())?;
             }
-            let event = match next.take() {
-                Some(event) => Some(event),
-                None => tokio::select! {
-                    biased;
-                    event = conn.next() => event?,
-                    response = &mut handling => return Ok(response),
-                },
+            let event = tokio::select! {
+                biased;
+                event = conn.next() => event?,
+                response = &mut handling => return Ok(response),
             };
             if !fill(&filler, event) {
                 drop(filler);
@@ -223,6 +262,35 @@ impl<H: Handler> Factory for Server<H> {
     }
 }
 
+/// What [`Server::poll_exchanges`] leaves to others.
+enum Next {
+    /// The connection has ended.
+    End,
+    /// A request with content.
+    Request(Box<Request<Incoming>>),
+    /// The content of a response whose head has been said.
+    Content(Content),
+}
+
+/// What is noted of an exchange for the access log.
+struct Logged {
+    entry: Entry,
+    status: StatusCode,
+    /// What the connection had [`said`] before the response.
+    before: u64,
+}
+
+impl Logged {
+    fn new(peer: &Peer, request: &Request<Incoming>) -> Self {
+        Self { entry: Entry::begin(peer, request), status: StatusCode::OK, before: 0 }
+    }
+}
+
+/// How many bytes have been sent or wait to be.
+fn said(conn: &mut Connection<session::Server>) -> u64 {
+    conn.peer().sent() + conn.wire().output.len()
+}
+
 /// How a connection ends that did not fail.
 enum End {
     /// Every response was sent whole.
@@ -232,15 +300,18 @@ enum End {
 }
 
 /// What the handler returns, or a 500 if it panics: one bad request must not look like a dead server.
+#[inline]
 fn poll_caught(
     handling: Pin<&mut impl Future<Output = Response<Body>>>,
     cx: &mut Context<'_>,
 ) -> Poll<Response<Body>> {
-    let polled = catch_unwind(AssertUnwindSafe(|| handling.poll(cx)));
-    polled.unwrap_or_else(|_| {
+    // Put, not returned: what comes through `catch_unwind` is copied once more.
+    let mut polled = Poll::Pending;
+    if catch_unwind(AssertUnwindSafe(|| polled = handling.poll(cx))).is_err() {
         error!("a handler panicked");
-        Poll::Ready(internal_error())
-    })
+        polled = Poll::Ready(internal_error());
+    }
+    polled
 }
 
 /// What a client gets to know of an error of ours: nothing but that it is one.
@@ -254,27 +325,46 @@ fn internal_error() -> Response<Body> {
 }
 
 /// Queues a response's head, with the content if that is at hand; else the content is returned.
+#[inline]
 fn begin(
     conn: &mut Connection<session::Server>,
-    mut response: Response<Body>,
+    response: &mut Response<Body>,
+    logged: &mut Option<Box<Logged>>,
 ) -> Result<Option<Content>, Error> {
+    if let Some(logged) = logged {
+        (logged.status, logged.before) = (response.status(), said(conn));
+    }
     if conn.is_stopping() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let now = conn.now();
-    conn.protocol_mut().set_date(Some(date::at(now)));
+    let (session, wire) = conn.split();
+    session.set_date(Some(date::at(wire.now)));
     let body = std::mem::take(response.body_mut());
     let length = match body.len() {
         Some(0) => BodyLength::Empty,
         Some(length) => BodyLength::Known(length),
         None => BodyLength::Unknown,
     };
-    let head = response.map(|_| length);
-    match body.into_content() {
-        Content::Empty => conn.queue(Outgoing::Whole(head, Bytes::new())).map(|()| None),
-        Content::Bytes(bytes) => conn.queue(Outgoing::Whole(head, bytes)).map(|()| None),
-        content => conn.queue(head).map(|()| Some(content)),
-    }
+    let data = match body.into_content() {
+        Content::Empty => Bytes::new(),
+        Content::Bytes(bytes) => bytes,
+        content => {
+            let mut head = Response::new(length);
+            *head.status_mut() = response.status();
+            std::mem::swap(head.headers_mut(), response.headers_mut());
+            conn.queue(head)?;
+            return Ok(Some(content));
+        }
+    };
+    let said = session.respond(
+        response.status(),
+        response.headers(),
+        length,
+        data,
+        &mut wire.output,
+    );
+    spare::give_back(response.headers_mut());
+    said.map(|()| None)
 }
 
 /// Sends what follows a head. The inner error is the body's.

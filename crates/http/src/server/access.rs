@@ -51,7 +51,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(super) fn begin(peer: &Peer, request: &Request<()>) -> Self {
+    pub(super) fn begin<B>(peer: &Peer, request: &Request<B>) -> Self {
         let field = |name: HeaderName| {
             request.headers().get(name).map_or_else(Vec::new, |value| value.as_bytes().to_vec())
         };
