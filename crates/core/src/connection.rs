@@ -74,13 +74,30 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// As `next`.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<P::In>, P::Error>> {
-        self.link.begin(self.protocol.deadline());
+        self.poll_next_with(cx, P::receive)
+    }
+
+    /// [`poll_next`](Self::poll_next) with another question than [`Protocol::receive`], whose rules
+    /// `receive` must keep: for a protocol that has more than one, say because an event is so large
+    /// that it is better written where it belongs than returned.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next), and those of `receive`.
+    #[inline]
+    pub fn poll_next_with<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut receive: impl FnMut(&mut P, &mut Wire) -> Result<Option<T>, P::Error>,
+    ) -> Poll<Result<Option<T>, P::Error>> {
+        if self.link.wire.input.is_empty() {
+            self.link.begin(self.protocol.deadline());
+        }
         loop {
             // A protocol may owe an answer for each event: do not let that grow without a bound.
             if self.link.is_above_high_water() {
                 ready!(self.link.poll(cx, &Until::below(self.link.high_water)))?;
             }
-            if let Some(event) = self.protocol.receive(&mut self.link.wire)? {
+            if let Some(event) = receive(&mut self.protocol, &mut self.link.wire)? {
                 return Poll::Ready(Ok(Some(event)));
             }
             if self.link.leaving || self.protocol.is_over() {
@@ -246,6 +263,11 @@ impl<P: Protocol> Connection<P> {
     /// Both directions as data: for protocols that are driven by hand and for tests.
     pub fn wire(&mut self) -> &mut Wire {
         &mut self.link.wire
+    }
+
+    /// The protocol's state and both directions at once, as `receive` and `send` get them.
+    pub fn split(&mut self) -> (&mut P, &mut Wire) {
+        (&mut self.protocol, &mut self.link.wire)
     }
 
     /// The time as of the last step: what the protocol was told.

@@ -122,17 +122,18 @@ impl Output {
     }
 
     /// Copies `bytes` to the end.
-    #[inline]
+    // Inlined, that a copy of known length becomes a few stores.
+    #[inline(always)]
     pub fn put(&mut self, bytes: &[u8]) {
-        if self.tail.capacity() == 0 {
-            self.begin();
+        if self.tail.capacity() - self.tail.len() < bytes.len() {
+            self.reserve(bytes.len());
         }
         self.tail.extend_from_slice(bytes);
         self.len += bytes.len() as u64;
     }
 
     /// Makes room for `additional` bytes of coming [`put`](Self::put)s.
-    #[inline]
+    #[inline(never)]
     pub fn reserve(&mut self, additional: usize) {
         if self.tail.capacity() == 0 {
             self.begin();

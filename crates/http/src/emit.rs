@@ -68,19 +68,31 @@ pub fn field(name: &HeaderName, value: &HeaderValue, output: &mut Output) {
     output.put(name.as_str().as_bytes());
     output.put(b": ");
     output.put(value.as_bytes());
-    output.put(CRLF);
+    output.put(b"\r\n");
 }
 
 /// `Content-Length` and its line end.
 pub fn content_length(length: u64, output: &mut Output) {
-    output.put(b"content-length: ");
-    output.put(Digits::<10>::of(length).as_bytes());
-    output.put(CRLF);
+    // Room for the most digits that there are. They come last first, and the name goes before them.
+    let mut line = *b"content-length: 00000000000000000000\r\n";
+    let mut begin = line.len() - 2;
+    let mut left = length;
+    loop {
+        begin -= 1;
+        line[begin] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    begin -= 16;
+    line[begin..begin + 16].copy_from_slice(b"content-length: ");
+    output.put(&line[begin..]);
 }
 
 /// The line before a chunk of `size` bytes, which must not be zero: a chunk of none is the last.
 pub fn chunk_line(size: u64, output: &mut Output) {
-    output.put(Digits::<16>::of(size).as_bytes());
+    output.put(Hex::of(size).as_bytes());
     output.put(CRLF);
 }
 
@@ -100,19 +112,19 @@ pub fn last_chunk(trailers: &HeaderMap, output: &mut Output) {
     output.put(CRLF);
 }
 
-/// A number in digits of base `BASE`, at most 16.
-struct Digits<const BASE: u64> {
-    buffer: [u8; 20],
+/// A number in digits of base 16.
+struct Hex {
+    buffer: [u8; 16],
     begin: usize,
 }
 
-impl<const BASE: u64> Digits<BASE> {
+impl Hex {
     fn of(mut number: u64) -> Self {
-        let mut digits = Self { buffer: [b'0'; 20], begin: 20 };
+        let mut digits = Self { buffer: [b'0'; 16], begin: 16 };
         loop {
             digits.begin -= 1;
-            digits.buffer[digits.begin] = b"0123456789abcdef"[(number % BASE) as usize];
-            number /= BASE;
+            digits.buffer[digits.begin] = b"0123456789abcdef"[(number % 16) as usize];
+            number /= 16;
             if number == 0 {
                 return digits;
             }

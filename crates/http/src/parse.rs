@@ -12,6 +12,7 @@
 
 mod chunk;
 mod fields;
+mod find;
 mod host;
 mod request;
 mod response;
@@ -22,6 +23,7 @@ pub use fields::{BodyKind, Facts, trailers};
 pub use host::is_host;
 pub(crate) use request::is_target_text;
 pub use request::request;
+pub(crate) use request::request_into;
 pub use response::response;
 pub use scan::{Scan, Section};
 

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
@@ -18,6 +18,7 @@ use crate::body::{BoxBody, Content, Piece};
 use crate::files::Files;
 use crate::incoming::{Filler, Incoming};
 use crate::session;
+use crate::spare;
 use crate::{Blame, Body, BodyLength, Error, Event, Limits, Outgoing, Timeouts};
 
 mod access;
@@ -87,47 +88,39 @@ impl<H: Handler> Server<H> {
         self
     }
 
-    /// One request after the other, until the connection ends. What is said to a request without
-    /// content is said here, without a future of its own: each one would move heads about.
+    /// One request after the other, until the connection ends.
     async fn exchanges(&self, conn: &mut Connection<session::Server>) -> Result<End, Error> {
+        let mut logged = None;
         loop {
-            let request = match conn.next().await? {
-                Some(Event::Head(request)) => request,
-                // The rest of a request whose handler did not want it.
-                Some(_) => continue,
-                None => return Ok(End::Whole),
-            };
+            // The handler's future, made where it is polled.
+            let mut handling = pin!(None);
+            let handle = |request| self.handler.handle(request);
+            let next =
+                poll_fn(|cx| self.poll_exchanges(cx, conn, handling.as_mut(), &mut logged, handle));
             let mut unread = None;
-            let entry = self.access_log.as_ref().map(|_| Entry::begin(conn.peer(), &request));
-            let response = match conn.try_next()? {
-                Some(Event::End) => {
-                    let incoming = Incoming::empty(conn.peer().clone(), conn.tls().cloned());
-                    let mut handling = pin!(self.handler.handle(request.map(|()| incoming)));
-                    match poll_fn(|cx| Poll::Ready(poll_caught(handling.as_mut(), cx))).await {
-                        Poll::Ready(response) => response,
-                        Poll::Pending => {
-                            let handled = pin!(poll_fn(|cx| poll_caught(handling.as_mut(), cx)));
-                            Box::pin(wait(conn, handled)).await?
-                        }
-                    }
+            let content = match next.await? {
+                Next::End => return Ok(End::Whole),
+                Next::Content(content) => Some(content),
+                Next::Request(request) => {
+                    let handling = self.handle_with_content(conn, *request, &mut unread);
+                    let mut response = Box::pin(handling).await?;
+                    begin(conn, &mut response, &mut logged)?
                 }
-                first => {
-                    let handling = self.handle_with_content(conn, request, first, &mut unread);
-                    Box::pin(handling).await?
+                Next::Owed => {
+                    let handled = pin!(poll_fn(|cx| match handling.as_mut().as_pin_mut() {
+                        Some(future) => poll_caught(future, cx),
+                        None => Poll::Pending,
+                    }));
+                    let mut response = Box::pin(wait(conn, handled)).await?;
+                    handling.set(None);
+                    begin(conn, &mut response, &mut logged)?
                 }
             };
-            let before = conn.peer().sent() + conn.wire().output.len();
-            let (status, content) = begin(conn, response)?;
             let sent = match content {
                 Some(content) => Box::pin(send_rest(conn, content, unread)).await,
                 None => Ok(Ok(())),
             };
-            if let (Some(log), Some(entry)) = (&self.access_log, entry) {
-                // What is unsent when it was cut short never will be.
-                let unsent = if let Ok(Ok(())) = sent { conn.wire().output.len() } else { 0 };
-                let bytes = (conn.peer().sent() + unsent).saturating_sub(before);
-                log.entry(&entry.end(status, bytes));
-            }
+            self.log(conn, &mut logged, matches!(sent, Ok(Ok(()))));
             if let Err(error) = sent? {
                 error!(id = conn.peer().id(), %error, "a response's body failed");
                 return Ok(End::Cut);
@@ -135,24 +128,81 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Runs the handler and feeds it the request's content at the pace that it asks for. What is left
-    /// of it stays in `unread`, for a response that is made of it.
+    /// Exchanges, as long as they are of the kind that most are: a request without content, and a
+    /// response whose content is at hand.
+    ///
+    /// No future of its own for each step, because each would move heads about.
+    fn poll_exchanges<F: Future<Output = Response<Body>>>(
+        &self,
+        cx: &mut Context<'_>,
+        conn: &mut Connection<session::Server>,
+        mut handling: Pin<&mut Option<F>>,
+        logged: &mut Option<Box<Logged>>,
+        handle: impl Fn(Request<Incoming>) -> F,
+    ) -> Poll<Result<Next, Error>> {
+        let mut waited = handling.is_some();
+        loop {
+            if let Some(future) = handling.as_mut().as_pin_mut() {
+                let Poll::Ready(response) = &mut poll_caught(future, cx) else {
+                    let owed = !conn.wire().output.is_empty();
+                    return if owed { Poll::Ready(Ok(Next::Owed)) } else { Poll::Pending };
+                };
+                handling.set(None);
+                if std::mem::take(&mut waited) {
+                    catch_up(conn);
+                }
+                if let Some(content) = begin(conn, response, logged)? {
+                    return Poll::Ready(Ok(Next::Content(content)));
+                }
+                self.log(conn, logged, true);
+            }
+            let incoming = Incoming::empty(conn.peer().clone(), conn.tls().cloned());
+            let mut request = Request::new(incoming);
+            let head =
+                conn.poll_next_with(cx, |session, wire| session.receive_head(wire, &mut request));
+            if ready!(head)?.is_none() {
+                return Poll::Ready(Ok(Next::End));
+            }
+            if self.access_log.is_some() {
+                *logged = Some(Box::new(Logged::new(conn.peer(), &request)));
+            }
+            if !conn.protocol_mut().take_end() {
+                return Poll::Ready(Ok(Next::Request(Box::new(request))));
+            }
+            handling.set(Some(handle(request)));
+        }
+    }
+
+    /// Tells the log of a response that has been handed over, or of what was sent of it.
+    fn log(
+        &self,
+        conn: &mut Connection<session::Server>,
+        logged: &mut Option<Box<Logged>>,
+        whole: bool,
+    ) {
+        if let (Some(log), Some(logged)) = (&self.access_log, logged.take()) {
+            // What is unsent when it was cut short never will be.
+            let said = if whole { said(conn) } else { conn.peer().sent() };
+            let bytes = said.saturating_sub(logged.before);
+            log.entry(&logged.entry.end(logged.status, bytes));
+        }
+    }
+
+    /// Runs the handler and feeds it the request's content at the pace that it asks for. What feeds it
+    /// stays in `unread` if there is more, for a response that is made of it.
     async fn handle_with_content(
         &self,
         conn: &mut Connection<session::Server>,
-        request: Request<()>,
-        first: Option<Event<Request<()>>>,
-        unread: &mut Option<Unread>,
+        request: Request<Incoming>,
+        unread: &mut Option<Filler>,
     ) -> Result<Response<Body>, Error> {
         let length = request.headers().get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
         let (filler, incoming) =
             Incoming::streamed(conn.peer().clone(), conn.tls().cloned(), length);
-        let Unread { filler, first } = unread.insert(Unread { filler, first });
-        let mut handling = pin!(self.handler.handle(request.map(|()| incoming)));
+        let filler = unread.insert(filler);
+        let mut handling = pin!(self.handler.handle(request.map(|_| incoming)));
         let mut handling = poll_fn(|cx| poll_caught(handling.as_mut(), cx));
-        // Whether content has come was asked above, but nobody waits for it yet.
-        conn.protocol_mut().pause();
         loop {
             let ready = poll_fn(|cx| match Pin::new(&mut handling).poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -161,16 +211,14 @@ impl<H: Handler> Server<H> {
             if let Some(response) = wait(conn, pin!(ready)).await? {
                 return Ok(response);
             }
-            if conn.protocol().expects_continue() {
+            // Who has sent some of it does not wait.
+            if conn.protocol().expects_continue() && conn.wire().input.is_empty() {
                 conn.queue(Outgoing::proceed())?;
             }
-            let event = match first.take() {
-                Some(event) => Some(event),
-                None => tokio::select! {
-                    biased;
-                    event = conn.next() => event?,
-                    response = &mut handling => return Ok(response),
-                },
+            let event = tokio::select! {
+                biased;
+                event = conn.next() => event?,
+                response = &mut handling => return Ok(response),
             };
             if !fill(filler, event) {
                 *unread = None;
@@ -194,16 +242,13 @@ async fn wait<T>(
             handling.await
         }
     };
-    // Whatever is waited for from now on is not to be charged with the time that the handler took.
-    conn.wire().now = tokio::time::Instant::now().into_std();
+    catch_up(conn);
     Ok(done)
 }
 
-/// The content of a request that has not been read to its end.
-struct Unread {
-    filler: Filler,
-    /// What of it was looked at before anybody asked.
-    first: Option<Event<Request<()>>>,
+/// A handler has taken its time: whatever is waited for from now on is not to be charged with that.
+fn catch_up(conn: &mut Connection<session::Server>) {
+    conn.wire().now = tokio::time::Instant::now().into_std();
 }
 
 /// Hands one event to the handler. Returns whether there may be more.
@@ -263,6 +308,37 @@ impl<H: Handler> Factory for Server<H> {
     }
 }
 
+/// What [`Server::poll_exchanges`] leaves to others.
+enum Next {
+    /// The connection has ended.
+    End,
+    /// A request with content.
+    Request(Box<Request<Incoming>>),
+    /// The content of a response whose head has been said.
+    Content(Content),
+    /// A handler takes its time, and something is owed meanwhile.
+    Owed,
+}
+
+/// What is noted of an exchange for the access log.
+struct Logged {
+    entry: Entry,
+    status: StatusCode,
+    /// What the connection had [`said`] before the response.
+    before: u64,
+}
+
+impl Logged {
+    fn new(peer: &Peer, request: &Request<Incoming>) -> Self {
+        Self { entry: Entry::begin(peer, request), status: StatusCode::OK, before: 0 }
+    }
+}
+
+/// How many bytes have been sent or wait to be.
+fn said(conn: &mut Connection<session::Server>) -> u64 {
+    conn.peer().sent() + conn.wire().output.len()
+}
+
 /// A connection while it is served. If that is broken off, by the reactor or by a panic in a body, the
 /// client must not take for whole what it has of a response that only the connection's end would end.
 struct Live(Option<Connection<session::Server>>);
@@ -305,15 +381,18 @@ enum End {
 }
 
 /// What the handler returns, or a 500 if it panics: one bad request must not look like a dead server.
+#[inline]
 fn poll_caught(
     handling: Pin<&mut impl Future<Output = Response<Body>>>,
     cx: &mut Context<'_>,
 ) -> Poll<Response<Body>> {
-    let polled = catch_unwind(AssertUnwindSafe(|| handling.poll(cx)));
-    polled.unwrap_or_else(|_| {
+    // Put, not returned: what comes through `catch_unwind` is copied once more.
+    let mut polled = Poll::Pending;
+    if catch_unwind(AssertUnwindSafe(|| polled = handling.poll(cx))).is_err() {
         error!("a handler panicked");
-        Poll::Ready(internal_error())
-    })
+        polled = Poll::Ready(internal_error());
+    }
+    polled
 }
 
 /// What a client gets to know of an error of ours: nothing but that it is one.
@@ -328,49 +407,64 @@ fn internal_error() -> Response<Body> {
 
 /// Queues a response's head, with the content if that is at hand; else the content is returned. A
 /// response that contradicts itself becomes a 500.
+#[inline]
 fn begin(
     conn: &mut Connection<session::Server>,
-    response: Response<Body>,
-) -> Result<(StatusCode, Option<Content>), Error> {
-    let status = response.status();
-    match say(conn, response) {
+    response: &mut Response<Body>,
+    logged: &mut Option<Box<Logged>>,
+) -> Result<Option<Content>, Error> {
+    match say(conn, response, logged) {
         Err(Error::Misuse(misuse)) if conn.protocol().owes_response() => {
             error!(id = conn.peer().id(), %misuse, "a handler's response cannot be said");
-            Ok((StatusCode::INTERNAL_SERVER_ERROR, say(conn, internal_error())?))
+            say(conn, &mut internal_error(), logged)
         }
-        said => Ok((status, said?)),
+        said => said,
     }
 }
 
 /// Queues a response as it is.
+#[inline]
 fn say(
     conn: &mut Connection<session::Server>,
-    mut response: Response<Body>,
+    response: &mut Response<Body>,
+    logged: &mut Option<Box<Logged>>,
 ) -> Result<Option<Content>, Error> {
+    if let Some(logged) = logged {
+        (logged.status, logged.before) = (response.status(), said(conn));
+    }
     if conn.is_stopping() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let now = conn.now();
-    conn.protocol_mut().set_date(Some(date::at(now)));
+    let (session, wire) = conn.split();
+    session.set_date(Some(date::at(wire.now)));
     let body = std::mem::take(response.body_mut());
     let length = match body.len() {
         Some(0) => BodyLength::Empty,
         Some(length) => BodyLength::Known(length),
         None => BodyLength::Unknown,
     };
-    let head = response.map(|_| length);
-    match body.into_content() {
-        Content::Empty => conn.queue(Outgoing::Whole(head, Bytes::new())).map(|()| None),
-        Content::Bytes(bytes) => conn.queue(Outgoing::Whole(head, bytes)).map(|()| None),
-        content => conn.queue(head).map(|()| Some(content)),
-    }
+    let data = match body.into_content() {
+        Content::Empty => Bytes::new(),
+        Content::Bytes(bytes) => bytes,
+        content => {
+            let mut head = Response::new(length);
+            *head.status_mut() = response.status();
+            std::mem::swap(head.headers_mut(), response.headers_mut());
+            conn.queue(head)?;
+            return Ok(Some(content));
+        }
+    };
+    let said =
+        session.respond(response.status(), response.headers(), length, data, &mut wire.output);
+    spare::give_back(response.headers_mut());
+    said.map(|()| None)
 }
 
 /// Sends what follows a head, to the response's end. The inner error is the body's.
 async fn send_rest(
     conn: &mut Connection<session::Server>,
     content: Content,
-    unread: Option<Unread>,
+    unread: Option<Filler>,
 ) -> Result<Result<(), BoxError>, Error> {
     if conn.protocol().takes_content()
         && let Err(error) = send_content(conn, content, unread).await?
@@ -384,7 +478,7 @@ async fn send_rest(
 async fn send_content(
     conn: &mut Connection<session::Server>,
     content: Content,
-    unread: Option<Unread>,
+    unread: Option<Filler>,
 ) -> Result<Result<(), BoxError>, Error> {
     match content {
         Content::Empty => {}
@@ -408,7 +502,7 @@ async fn send_content(
 async fn send_stream(
     conn: &mut Connection<session::Server>,
     mut stream: BoxBody,
-    mut unread: Option<Unread>,
+    mut unread: Option<Filler>,
 ) -> Result<Result<(), BoxError>, Error> {
     loop {
         match next_frame(conn, &mut stream, &mut unread).await? {
@@ -430,13 +524,13 @@ async fn send_stream(
 async fn next_frame(
     conn: &mut Connection<session::Server>,
     stream: &mut BoxBody,
-    unread: &mut Option<Unread>,
+    unread: &mut Option<Filler>,
 ) -> Result<Option<Result<Frame<Bytes>, BoxError>>, Error> {
     let mut next = poll_fn(|cx| stream.as_mut().poll_frame(cx));
     let mut flushed = false;
     loop {
         let wanted = poll_fn(|cx| match unread {
-            Some(unread) => unread.filler.poll_wanted(cx),
+            Some(filler) => filler.poll_wanted(cx),
             None => Poll::Pending,
         });
         tokio::select! {
@@ -449,17 +543,13 @@ async fn next_frame(
                 continue;
             }
         }
-        let Some(Unread { filler, first }) = unread else { continue };
-        let event = match first.take() {
-            Some(event) => Some(event),
-            // This sends what is owed, too.
-            None => tokio::select! {
-                biased;
-                event = conn.next() => event?,
-                frame = &mut next => return Ok(frame),
-            },
+        // This sends what is owed, too.
+        let event = tokio::select! {
+            biased;
+            event = conn.next() => event?,
+            frame = &mut next => return Ok(frame),
         };
-        if !fill(filler, event) {
+        if unread.as_ref().is_some_and(|filler| !fill(filler, event)) {
             *unread = None;
         }
     }

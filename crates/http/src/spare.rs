@@ -3,7 +3,7 @@
 //! A map costs two allocations and as many frees. The one of a response that was written is emptied
 //! and becomes the next request's; each thread keeps one.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use http::HeaderMap;
 
@@ -11,18 +11,18 @@ use http::HeaderMap;
 const MOST: usize = 64;
 
 thread_local! {
-    static MAP: Cell<Option<HeaderMap>> = const { Cell::new(None) };
+    static MAP: RefCell<HeaderMap> = RefCell::default();
 }
 
-/// An empty map, with room if one was given back.
-pub(crate) fn map() -> HeaderMap {
-    MAP.take().unwrap_or_default()
+/// Makes an empty map that has no room one that has, if one was given back.
+pub(crate) fn equip(map: &mut HeaderMap) {
+    MAP.with_borrow_mut(|spare| std::mem::swap(spare, map));
 }
 
-/// Gives the memory of a map back.
-pub(crate) fn give_back(mut map: HeaderMap) {
-    if map.capacity() <= MOST {
+/// Takes a map that is no longer needed.
+pub(crate) fn give_back(map: &mut HeaderMap) {
+    if (1..=MOST).contains(&map.capacity()) {
         map.clear();
-        MAP.set(Some(map));
+        MAP.with_borrow_mut(|spare| std::mem::swap(spare, map));
     }
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use memchr::memchr;
 
+use super::find::find;
 use super::{Scan, fault, is_host};
 use crate::error::{Error, Fault, Result, Unsupported};
 
@@ -145,10 +145,13 @@ fn trim_ows(mut bytes: &[u8]) -> &[u8] {
 
 /// Adds the `field-line`s of a head that `scan` has found whole to `fields`, its first line left
 /// out. Written into the message that is being built: moving a map about costs more than filling it.
-pub(super) fn head_fields(head: &Bytes, scan: &Scan, fields: &mut HeaderMap) -> Result<Facts> {
-    let mut facts = Facts::default();
-    field_lines(head, scan.ends(), fields, |name, value| facts.observe(name, value))?;
-    Ok(facts)
+pub(super) fn head_fields(
+    head: &Bytes,
+    scan: &Scan,
+    fields: &mut HeaderMap,
+    facts: &mut Facts,
+) -> Result<()> {
+    field_lines(head, scan.ends(), fields, |name, value| facts.observe(name, value))
 }
 
 /// The `trailer-section` (RFC 9112 §7.1.2) that `scan` has found whole.
@@ -176,14 +179,35 @@ fn field_lines(
     fields: &mut HeaderMap,
     mut observe: impl FnMut(&HeaderName, &[u8]) -> Result<(), Fault>,
 ) -> Result<()> {
-    fields.reserve(ends.len().saturating_sub(1));
-    for line in ends.windows(2) {
-        let (begin, end) = (line[0] as usize, line[1] as usize - 2);
+    let Some((&first, ends)) = ends.split_first() else { return Ok(()) };
+    fields.reserve(ends.len());
+    let mut next = first as usize;
+    for &line in ends {
+        let (begin, end) = (next, line as usize - 2);
+        next = line as usize;
         let (name, value) = field_line(section, begin, end).map_err(|why| fault(why, begin))?;
         observe(&name, value.as_bytes()).map_err(|why| fault(why, begin))?;
         fields.append(name, value);
     }
     Ok(())
+}
+
+/// `field-name`. Those that nearly every request has are found as clients and other servers spell
+/// them; the constructor, which finds all others, lowers and looks up byte by byte.
+#[inline]
+fn field_name(name: &[u8]) -> Result<HeaderName, Fault> {
+    Ok(match name.len() {
+        4 if matches!(name, b"Host" | b"host") => header::HOST,
+        6 if matches!(name, b"Accept" | b"accept") => header::ACCEPT,
+        6 if matches!(name, b"Cookie" | b"cookie") => header::COOKIE,
+        10 if matches!(name, b"User-Agent" | b"user-agent") => header::USER_AGENT,
+        10 if matches!(name, b"Connection" | b"connection") => header::CONNECTION,
+        12 if matches!(name, b"Content-Type" | b"content-type") => header::CONTENT_TYPE,
+        14 if matches!(name, b"Content-Length" | b"content-length") => header::CONTENT_LENGTH,
+        15 if matches!(name, b"Accept-Encoding" | b"accept-encoding") => header::ACCEPT_ENCODING,
+        15 if matches!(name, b"Accept-Language" | b"accept-language") => header::ACCEPT_LANGUAGE,
+        _ => return HeaderName::from_bytes(name).map_err(|_| Fault::FieldName),
+    })
 }
 
 /// `field-line = field-name ":" OWS field-value OWS` (RFC 9112 §5) at `begin..end`, without its line
@@ -198,8 +222,8 @@ fn field_line(
     if let [b' ' | b'\t', ..] = line {
         return Err(Fault::Folding);
     }
-    let colon = memchr(b':', line).ok_or(Fault::FieldName)?;
-    let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| Fault::FieldName)?;
+    let colon = find(b':', line).ok_or(Fault::FieldName)?;
+    let name = field_name(&line[..colon])?;
     let mut from = colon + 1;
     let mut to = line.len();
     while from < to && matches!(line[from], b' ' | b'\t') {

@@ -3,9 +3,13 @@
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2), which may be empty.
 #[must_use]
 pub fn is_host(bytes: &[u8]) -> bool {
-    match split_port(bytes) {
-        Some((host, _)) => is_uri_host(host),
-        None => false,
+    // A name or an IPv4 address, then perhaps a port: nearly every host, in one pass.
+    let end = bytes.iter().position(|&byte| !REG_NAME[byte as usize]).unwrap_or(bytes.len());
+    match &bytes[end..] {
+        [] => true,
+        [b':', port @ ..] => is_port(port),
+        [b'[', ..] => split_port(bytes).is_some_and(|(host, _)| is_uri_host(host)),
+        _ => false,
     }
 }
 
@@ -25,11 +29,14 @@ fn split_port(bytes: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     };
     match &bytes[end..] {
         [] => Some((bytes, None)),
-        [b':', port @ ..] if port.len() <= 5 && port.iter().all(u8::is_ascii_digit) => {
-            Some((&bytes[..end], Some(port)))
-        }
+        [b':', port @ ..] if is_port(port) => Some((&bytes[..end], Some(port))),
         _ => None,
     }
+}
+
+/// `port = *DIGIT` (RFC 3986 §3.2.3), no longer than one can be.
+fn is_port(bytes: &[u8]) -> bool {
+    bytes.len() <= 5 && bytes.iter().all(u8::is_ascii_digit)
 }
 
 /// `uri-host`: `IP-literal / IPv4address / reg-name`.

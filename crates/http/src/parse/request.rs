@@ -20,12 +20,29 @@ use crate::spare;
 /// # Errors
 /// A [`Fault`], or [`Error::Unsupported`] for another version, coding or expectation.
 pub fn request(head: &Bytes, scan: &Scan) -> Result<(Request<()>, Facts, BodyKind)> {
+    let mut request = Request::new(());
+    let mut facts = Facts::default();
+    let body = request_into(head, scan, &mut request, &mut facts)?;
+    Ok((request, facts, body))
+}
+
+/// [`request`], written into one that is new, and its facts into empty ones: to return them would be
+/// to copy them.
+pub(crate) fn request_into<B>(
+    head: &Bytes,
+    scan: &Scan,
+    request: &mut Request<B>,
+    facts: &mut Facts,
+) -> Result<BodyKind> {
     let end = scan.ends().first().map_or(0, |&end| end as usize).saturating_sub(2);
     let (method, target, version) = request_line(&head[..end])?;
-    let uri = request_target(head, target, &method)?;
-    let mut request = Request::new(());
-    *request.headers_mut() = spare::map();
-    let mut facts = head_fields(head, scan, request.headers_mut())?;
+    // A new request's target is that already.
+    let root = head[target.0..target.1] == *b"/" && method != Method::CONNECT;
+    if !root {
+        *request.uri_mut() = request_target(head, target, &method)?;
+    }
+    spare::equip(request.headers_mut());
+    head_fields(head, scan, request.headers_mut(), facts)?;
     let http10 = version == Version::HTTP_10;
     if facts.hosts > 1 || facts.bad_host || facts.hosts == 0 && !http10 {
         return Err(fault(Fault::Host, 0));
@@ -38,18 +55,23 @@ pub fn request(head: &Bytes, scan: &Scan) -> Result<(Request<()>, Facts, BodyKin
     if method == Method::CONNECT && body != BodyKind::Length(0) {
         return Err(fault(Fault::ConnectBody, 0));
     }
-    if let (Some(_), Some(authority)) = (uri.scheme(), uri.authority()) {
+    if let (Some(_), Some(authority)) = (request.uri().scheme(), request.uri().authority()) {
         let host = HeaderValue::from_str(authority.as_str());
         request.headers_mut().insert(header::HOST, host.map_err(|_| fault(Fault::Target, 0))?);
     }
     *request.method_mut() = method;
-    *request.uri_mut() = uri;
     *request.version_mut() = version;
-    Ok((request, facts, body))
+    Ok(body)
 }
 
 /// `request-line = method SP request-target SP HTTP-version` (RFC 9112 §3); the target by position.
 fn request_line(line: &[u8]) -> Result<(Method, (usize, usize), Version)> {
+    // What nearly every request is.
+    if let Some(rest) = line.strip_prefix(b"GET ")
+        && let Some(target) = rest.strip_suffix(b" HTTP/1.1")
+    {
+        return Ok((Method::GET, (4, 4 + target.len()), Version::HTTP_11));
+    }
     let start_line = || fault(Fault::StartLine, 0);
     let first = memchr(b' ', line).ok_or_else(start_line)?;
     let last = memrchr(b' ', line).filter(|&last| last > first).ok_or_else(start_line)?;

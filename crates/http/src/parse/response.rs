@@ -18,7 +18,8 @@ pub fn response(head: &Bytes, scan: &Scan) -> Result<(Response<()>, Facts, BodyK
     let end = scan.ends().first().map_or(0, |&end| end as usize).saturating_sub(2);
     let (version, status) = status_line(&head[..end])?;
     let mut response = Response::new(());
-    let facts = head_fields(head, scan, response.headers_mut())?;
+    let mut facts = Facts::default();
+    head_fields(head, scan, response.headers_mut(), &mut facts)?;
     let body = facts.announced(version == Version::HTTP_10)?.unwrap_or(BodyKind::UntilClose);
     *response.status_mut() = status;
     *response.version_mut() = version;

@@ -1,8 +1,7 @@
 //! Where a head ends.
 
-use memchr::memchr;
-
 use super::fault;
+use super::find::find;
 use crate::error::{Cap, Error, Fault, Result};
 use crate::types::Limits;
 
@@ -42,26 +41,52 @@ impl Scan {
         section: Section,
         limits: &Limits,
     ) -> Result<Option<usize>> {
-        while let Some(at) = memchr(b'\n', &input[self.searched..]) {
+        let head = section == Section::Head;
+        let total = match section {
+            Section::Head => (limits.head.min(LARGEST), Cap::Head),
+            Section::Trailer => (limits.trailer.min(LARGEST), Cap::Trailer),
+        };
+        let (mut limit, mut cap) = total;
+        if head && self.ends.is_empty() {
+            (limit, cap) = (limit.min(limits.start_line), Cap::StartLine);
+        }
+        let too_long = |end: usize, limit: usize, cap| {
+            Err(Error::Limit { cap, limit: limit as u64, got: end as u64 })
+        };
+        let mut begin = self.ends.last().map_or(0, |&end| end as usize);
+        while let Some(at) = find(b'\n', &input[self.searched..]) {
             let end = self.searched + at + 1;
-            let begin = self.last();
-            self.check(end, section, limits)?;
+            // The first place where the next line could begin counts.
+            if end > limit {
+                return too_long(end, limit, cap);
+            }
             if end < begin + 2 || input[end - 2] != b'\r' {
                 return Err(fault(Fault::LineEnd, begin));
             }
             self.searched = end;
             if end == begin + 2 {
                 return match section {
-                    Section::Head if self.ends.is_empty() => Err(fault(Fault::StartLine, begin)),
+                    Section::Head if begin == 0 => Err(fault(Fault::StartLine, begin)),
                     _ => Ok(Some(end)),
                 };
             }
             self.ends.push(end as u32);
-            self.check_fields(section, limits)?;
+            begin = end;
+            (limit, cap) = total;
+            // Asked as soon as a line has ended, lest the next one's length be held against another
+            // cap first, or not, depending on how much of it has come.
+            let fields = self.ends.len() - usize::from(head);
+            if fields > limits.fields.min(20_000) {
+                let (limit, got) = (limits.fields as u64, fields as u64);
+                return Err(Error::Limit { cap: Cap::Fields, limit, got });
+            }
         }
         self.searched = input.len();
         // What follows is at least one byte longer.
-        self.check(input.len() + 1, section, limits)?;
+        let end = input.len() + 1;
+        if end > limit {
+            return too_long(end, limit, cap);
+        }
         Ok(None)
     }
 
@@ -74,39 +99,5 @@ impl Scan {
     /// Where each line ends, behind its line end, the empty last line left out.
     pub(super) fn ends(&self) -> &[u32] {
         &self.ends
-    }
-
-    /// Where the line that is being searched begins.
-    fn last(&self) -> usize {
-        self.ends.last().map_or(0, |&end| end as usize)
-    }
-
-    /// Whether a line may end at `end`, the first place where the next one could begin.
-    #[inline]
-    fn check(&self, end: usize, section: Section, limits: &Limits) -> Result<()> {
-        let (total, cap) = match section {
-            Section::Head => (limits.head, Cap::Head),
-            Section::Trailer => (limits.trailer, Cap::Trailer),
-        };
-        let total = total.min(LARGEST);
-        let start_line = section == Section::Head && self.ends.is_empty();
-        let (limit, cap) =
-            if start_line { (limits.start_line.min(total), Cap::StartLine) } else { (total, cap) };
-        if end > limit {
-            return Err(Error::Limit { cap, limit: limit as u64, got: end as u64 });
-        }
-        Ok(())
-    }
-
-    /// Whether there may be so many lines. Asked as soon as a line has ended, lest the next one's
-    /// length be held against another cap first, or not, depending on how much of it has come.
-    #[inline]
-    fn check_fields(&self, section: Section, limits: &Limits) -> Result<()> {
-        let fields = self.ends.len() - usize::from(section == Section::Head);
-        if fields > limits.fields.min(20_000) {
-            let (limit, got) = (limits.fields as u64, fields as u64);
-            return Err(Error::Limit { cap: Cap::Fields, limit, got });
-        }
-        Ok(())
     }
 }

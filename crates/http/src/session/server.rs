@@ -46,7 +46,8 @@ pub struct Server {
     drained: u64,
     /// An empty line before the request line has been skipped.
     blank: bool,
-    date: Option<[u8; 29]>,
+    /// The line of `Date`, as it is written.
+    date: Option<[u8; 37]>,
 }
 
 /// The half that we read.
@@ -122,7 +123,11 @@ impl Server {
     /// The `Date` of the responses that bring none of their own, as an IMF-fixdate (RFC 9110
     /// §5.6.7); `None`, as at first, leaves the field out. The session never reads a clock.
     pub fn set_date(&mut self, date: Option<[u8; 29]>) {
-        self.date = date;
+        self.date = date.map(|date| {
+            let mut line = *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+            line[6..35].copy_from_slice(&date);
+            line
+        });
     }
 
     /// Whether the client waits for `100 Continue` before it sends its content: it asked for it,
@@ -165,25 +170,58 @@ impl Server {
         self.end == Ending::Switched
     }
 
-    /// Nobody waits for the client until the next question: the time until then is not charged to it.
-    /// A question that found nothing goes on counting otherwise.
-    pub fn pause(&mut self) {
-        self.clock.rest();
+    /// [`receive`](Protocol::receive) for the server's loop, which asks only between two exchanges:
+    /// the head is written into `request`, a new one, lest it be moved from hand to hand. Moving
+    /// heads about took more time than reading them.
+    #[inline]
+    pub(crate) fn receive_head<B>(
+        &mut self,
+        wire: &mut Wire,
+        request: &mut Request<B>,
+    ) -> Result<Option<()>> {
+        let result = self.step_head(wire, request);
+        if let Err(error) = &result {
+            self.fail(error, wire);
+        }
+        result
+    }
+
+    /// Takes the [`End`](Event::End) of a request whose head has come and that has no content.
+    /// Returns whether it is such a one; else its content is still to be asked for.
+    pub(crate) fn take_end(&mut self) -> bool {
+        let whole = matches!(&self.reading, Reading::Body(reader) if reader.missing() == Some(0));
+        if whole {
+            self.reading = Reading::Done;
+        }
+        whole
     }
 
     /// The next event, before an error is answered.
     fn step(&mut self, wire: &mut Wire) -> Result<Option<ServerIn>> {
+        if let (Reading::Body(_), Writing::Owed | Writing::Sending(_)) =
+            (&self.reading, &self.writing)
+            && !self.is_over()
+        {
+            return self.await_body(wire);
+        }
+        let mut request = Request::new(());
+        let head = self.step_head(wire, &mut request)?;
+        Ok(head.map(|()| Event::Head(request)))
+    }
+
+    /// The next head, before an error is answered.
+    #[inline]
+    fn step_head<B>(&mut self, wire: &mut Wire, request: &mut Request<B>) -> Result<Option<()>> {
         loop {
             match (&self.reading, &self.writing) {
                 _ if self.is_over() => return Ok(None),
-                (Reading::Awaited, Writing::Idle) => return self.await_request(wire),
+                (Reading::Awaited, Writing::Idle) => return self.await_request(wire, request),
                 (Reading::Body(_), Writing::Done) => {
                     if !self.drain(wire)? {
                         return Ok(None);
                     }
                 }
-                (Reading::Body(_), _) => return self.await_body(wire),
-                (Reading::Awaited | Reading::Done, _) => {
+                _ => {
                     self.clock.rest();
                     return Ok(None);
                 }
@@ -192,36 +230,51 @@ impl Server {
     }
 
     /// A request's head, if it is whole.
-    fn await_request(&mut self, wire: &mut Wire) -> Result<Option<ServerIn>> {
-        self.skip_blank(wire);
-        if !self.blank && wire.input[..] == *b"\r" {
+    fn await_request<B>(
+        &mut self,
+        wire: &mut Wire,
+        request: &mut Request<B>,
+    ) -> Result<Option<()>> {
+        if !matches!(wire.input.first(), Some(b'A'..=b'Z')) && !self.unusual_start(wire)? {
             return self.await_more(wire);
-        }
-        // Something else than HTTP, TLS say, need not be waited for.
-        if let Some(first) = wire.input.first().filter(|&&byte| !is_head_start(byte)) {
-            let fault = match first {
-                b'\r' | b'\n' => Fault::StartLine,
-                _ => Fault::Method,
-            };
-            return Err(Error::Malformed { fault, offset: self.consumed });
         }
         let found = self.scan.find(&wire.input, Section::Head, &self.limits);
         let Some(length) = found.map_err(|error| error.based(self.consumed))? else {
             return self.await_more(wire);
         };
         let head = wire.input.split_to(length).freeze();
-        let parsed = parse::request(&head, &self.scan).map_err(|error| error.based(self.consumed));
+        let mut facts = Facts::default();
+        let parsed = parse::request_into(&head, &self.scan, request, &mut facts);
         self.scan.clear();
+        let base = self.consumed;
         self.consumed += length as u64;
         self.blank = false;
         self.clock.head();
-        let (request, facts, body) = parsed?;
-        self.begin(&request, &facts, body)?;
-        Ok(Some(Event::Head(request)))
+        let body = parsed.map_err(|error| error.based(base))?;
+        self.begin(request, &facts, body)?;
+        Ok(Some(()))
+    }
+
+    /// What does not begin as every request does: nothing, an empty line, another method's token, or
+    /// something else than HTTP, TLS say, whose end need not be waited for. Returns whether there may
+    /// be a head.
+    #[cold]
+    fn unusual_start(&mut self, wire: &mut Wire) -> Result<bool> {
+        self.skip_blank(wire);
+        match wire.input.first() {
+            Some(b'\r') if !self.blank && wire.input.len() == 1 => Ok(false),
+            Some(b'\r' | b'\n') => {
+                Err(Error::Malformed { fault: Fault::StartLine, offset: self.consumed })
+            }
+            Some(&byte) if !is_head_start(byte) => {
+                Err(Error::Malformed { fault: Fault::Method, offset: self.consumed })
+            }
+            _ => Ok(true),
+        }
     }
 
     /// A head is not whole yet.
-    fn await_more(&mut self, wire: &Wire) -> Result<Option<ServerIn>> {
+    fn await_more(&mut self, wire: &Wire) -> Result<Option<()>> {
         let begun = !wire.input.is_empty();
         if wire.eof && begun {
             return Err(Error::Closed { awaited: Awaited::Head, missing: None });
@@ -245,7 +298,7 @@ impl Server {
     }
 
     /// A request has come: what it means for the connection, the content and the response.
-    fn begin(&mut self, request: &Request<()>, facts: &Facts, body: BodyKind) -> Result<()> {
+    fn begin<B>(&mut self, request: &Request<B>, facts: &Facts, body: BodyKind) -> Result<()> {
         let http10 = request.version() == Version::HTTP_10;
         self.exchange = Exchange {
             http10,

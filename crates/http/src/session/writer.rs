@@ -24,7 +24,7 @@ pub(super) enum Framing {
 pub(super) struct Writer {
     framing: Framing,
     /// Kept until the end, where they stand in a chunked message.
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 impl Writer {
@@ -73,7 +73,7 @@ impl Writer {
         {
             return Err(Error::Misuse(Misuse::Framing));
         }
-        self.trailers = Some(trailers);
+        self.trailers = Some(Box::new(trailers));
         Ok(())
     }
 

@@ -24,24 +24,49 @@ impl Server {
             return Err(Error::Misuse(Misuse::Over));
         }
         let said = match item {
-            Outgoing::Head(response) if self.owes_response() => {
-                let said = self.head(&response, output);
-                spare::give_back(response.into_parts().0.headers);
+            Outgoing::Head(mut response) if self.owes_response() => {
+                let (status, length) = (response.status(), *response.body());
+                let said = self.head(status, response.headers(), length, output);
+                spare::give_back(response.headers_mut());
                 said
             }
             Outgoing::Interim(response) if self.owes_response() => self.interim(&response, output),
-            Outgoing::Whole(response, data) if self.owes_response() => {
-                let said = self.whole(&response, data, output);
-                spare::give_back(response.into_parts().0.headers);
-                said
+            Outgoing::Whole(mut response, data) => {
+                let (status, length) = (response.status(), *response.body());
+                let said = self.respond(status, response.headers(), length, data, output);
+                spare::give_back(response.headers_mut());
+                return said;
             }
-            Outgoing::Head(_) | Outgoing::Interim(_) | Outgoing::Whole(..) => {
-                Err(Error::Misuse(Misuse::Order))
-            }
+            Outgoing::Head(_) | Outgoing::Interim(_) => Err(Error::Misuse(Misuse::Order)),
             content => self.content(content, output),
         };
+        self.judged(said)
+    }
+
+    /// Says a response whose content is at hand, as [`Outgoing::Whole`], whose parts these are.
+    #[inline]
+    pub(crate) fn respond(
+        &mut self,
+        status: StatusCode,
+        fields: &HeaderMap,
+        length: BodyLength,
+        data: Bytes,
+        output: &mut Output,
+    ) -> Result<()> {
+        if matches!(self.end, Ending::Over | Ending::Switched) {
+            return Err(Error::Misuse(Misuse::Over));
+        }
+        if !self.owes_response() {
+            return Err(Error::Misuse(Misuse::Order));
+        }
+        let said = self.whole(status, fields, length, data, output);
+        self.judged(said)
+    }
+
+    /// A message that can no longer be what was declared must not look whole.
+    #[inline]
+    fn judged(&mut self, said: Result<()>) -> Result<()> {
         if let Err(Error::Misuse(Misuse::TooMuch | Misuse::TooLittle)) = said {
-            // The message can no longer be what was declared: it must not look whole.
             self.end = Ending::Over;
         }
         said
@@ -67,14 +92,16 @@ impl Server {
     /// no content.
     fn whole(
         &mut self,
-        response: &Response<BodyLength>,
+        status: StatusCode,
+        fields: &HeaderMap,
+        length: BodyLength,
         data: Bytes,
         output: &mut Output,
     ) -> Result<()> {
-        if !response.body().admits(data.len()) {
+        if !length.admits(data.len()) {
             return Err(Error::Misuse(Misuse::Framing));
         }
-        self.head(response, output)?;
+        self.head(status, fields, length, output)?;
         if let Writing::Sending(writer) = &mut self.writing {
             writer.data(data, output)?;
             writer.end(output)?;
@@ -111,9 +138,14 @@ impl Server {
     }
 
     /// The final response's head.
-    fn head(&mut self, response: &Response<BodyLength>, output: &mut Output) -> Result<()> {
-        let status = response.status();
-        let fields = declared(response.headers())?;
+    fn head(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        length: BodyLength,
+        output: &mut Output,
+    ) -> Result<()> {
+        let fields = declared(headers)?;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::Misuse(Misuse::Status));
         }
@@ -123,7 +155,7 @@ impl Server {
             return Err(Error::Misuse(Misuse::Upgrade));
         }
         let switch = upgrade || self.exchange.connect && status.is_success();
-        let body = match *response.body() {
+        let body = match length {
             BodyLength::Known(0) => BodyLength::Empty,
             body => body,
         };
@@ -137,7 +169,7 @@ impl Server {
         }
         output.reserve(256);
         emit::status_line(Version::HTTP_11, status, output);
-        self.fields(response.headers(), fields.date, output);
+        self.fields(headers, fields.date, output);
         match length {
             Some(Length::Known(length)) => emit::content_length(length, output),
             Some(Length::Chunked) => output.put(b"transfer-encoding: chunked\r\n"),
@@ -218,10 +250,8 @@ impl Server {
 
     /// `Date`, if we know it and the caller did not say it.
     fn date(&self, has_date: bool, output: &mut Output) {
-        if let Some(date) = self.date.filter(|_| !has_date) {
-            output.put(b"date: ");
-            output.put(&date);
-            output.put(emit::CRLF);
+        if let (Some(line), false) = (&self.date, has_date) {
+            output.put(line);
         }
     }
 
