@@ -160,6 +160,7 @@ impl<H: Handler> Server<H> {
     }
 
     /// Tells the log of a response that has been handed over.
+    #[inline]
     fn log(&self, conn: &mut Connection<session::Server>, logged: &mut Option<Box<Logged>>) {
         if let (Some(log), Some(logged)) = (&self.access_log, logged.take()) {
             let bytes = said(conn) - logged.before;
@@ -338,7 +339,7 @@ fn begin(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let (session, wire) = conn.split();
-    session.set_date(Some(date::at(wire.now)));
+    session.date_from(wire.now, date::at);
     let body = std::mem::take(response.body_mut());
     let length = match body.len() {
         Some(0) => BodyLength::Empty,
