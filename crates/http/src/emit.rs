@@ -64,7 +64,7 @@ pub fn fields(fields: &HeaderMap, output: &mut Output) {
 }
 
 /// `field-line CRLF` (RFC 9112 §5).
-#[inline]
+#[inline(always)]
 pub fn field(name: &HeaderName, value: &HeaderValue, output: &mut Output) {
     output.put(name.as_str().as_bytes());
     output.put(b": ");

@@ -21,15 +21,15 @@ use ropewalk_core::{BoxError, Peer, tls};
 pub struct Incoming {
     peer: Peer,
     tls: Option<tls::Facts>,
+    // No more than this: a request is moved from hand to hand, and most have no content.
     /// `None` if there is no content.
     slot: Option<Slot>,
-    length: Option<u64>,
 }
 
 impl Incoming {
     /// A body without content.
     pub(crate) fn empty(peer: Peer, tls: Option<tls::Facts>) -> Self {
-        Self { peer, tls, slot: None, length: Some(0) }
+        Self { peer, tls, slot: None }
     }
 
     /// A body that is filled through the returned half. `length` is its length, if it is known.
@@ -38,8 +38,12 @@ impl Incoming {
         tls: Option<tls::Facts>,
         length: Option<u64>,
     ) -> (Filler, Self) {
-        let slot = Slot::default();
-        (Filler(slot.clone()), Self { peer, tls, slot: Some(slot), length })
+        let slot = Slot(Arc::new(Shared { length, state: Mutex::default() }));
+        (Filler(slot.clone()), Self { peer, tls, slot: Some(slot) })
+    }
+
+    fn length(&self) -> Option<u64> {
+        self.slot.as_ref().map_or(Some(0), |slot| slot.0.length)
     }
 
     /// Who sent the request.
@@ -92,7 +96,7 @@ impl Body for Incoming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.length().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -100,7 +104,7 @@ impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming")
             .field("peer", &self.peer)
-            .field("length", &self.length)
+            .field("length", &self.length())
             .finish_non_exhaustive()
     }
 }
@@ -116,8 +120,14 @@ impl Drop for Incoming {
 }
 
 /// Where a piece changes hands.
-#[derive(Clone, Default)]
-struct Slot(Arc<Mutex<State>>);
+#[derive(Clone)]
+struct Slot(Arc<Shared>);
+
+struct Shared {
+    /// The length of the content, if it is known.
+    length: Option<u64>,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -139,7 +149,7 @@ enum End {
 
 impl Slot {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -94,9 +94,8 @@ impl<H: Handler> Server<H> {
             // The handler's future, made where it is polled.
             let mut handling = pin!(None);
             let handle = |request| self.handler.handle(request);
-            let next = poll_fn(|cx| {
-                self.poll_exchanges(cx, conn, handling.as_mut(), &mut logged, handle)
-            });
+            let next =
+                poll_fn(|cx| self.poll_exchanges(cx, conn, handling.as_mut(), &mut logged, handle));
             let content = match next.await? {
                 Next::End => return Ok(End::Whole),
                 Next::Content(content) => Some(content),
@@ -143,9 +142,8 @@ impl<H: Handler> Server<H> {
             }
             let incoming = Incoming::empty(conn.peer().clone(), conn.tls().cloned());
             let mut request = Request::new(incoming);
-            let head = conn.poll_next_with(cx, |session, wire| {
-                session.receive_head(wire, &mut request)
-            });
+            let head =
+                conn.poll_next_with(cx, |session, wire| session.receive_head(wire, &mut request));
             if ready!(head)?.is_none() {
                 return Poll::Ready(Ok(Next::End));
             }
@@ -357,13 +355,8 @@ fn begin(
             return Ok(Some(content));
         }
     };
-    let said = session.respond(
-        response.status(),
-        response.headers(),
-        length,
-        data,
-        &mut wire.output,
-    );
+    let said =
+        session.respond(response.status(), response.headers(), length, data, &mut wire.output);
     spare::give_back(response.headers_mut());
     said.map(|()| None)
 }

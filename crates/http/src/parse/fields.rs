@@ -50,6 +50,7 @@ pub enum BodyKind {
 
 impl Facts {
     /// Takes note of a field, and refuses a value that could be read in two ways.
+    #[inline(always)]
     fn observe(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), Fault> {
         // Most fields are none of these, and comparing two standard names is comparing two bytes.
         if *name == header::HOST {

@@ -4,6 +4,7 @@ use super::find::find;
 
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2), which may be empty.
 #[must_use]
+#[inline(always)]
 pub fn is_host(bytes: &[u8]) -> bool {
     split_port(bytes).is_some_and(|(host, _)| is_uri_host(host))
 }

@@ -224,11 +224,7 @@ impl Server {
 
     /// The next head, before an error is answered.
     #[inline(always)]
-    fn step_head<B>(
-        &mut self,
-        wire: &mut Wire,
-        request: &mut Request<B>,
-    ) -> Result<Option<()>> {
+    fn step_head<B>(&mut self, wire: &mut Wire, request: &mut Request<B>) -> Result<Option<()>> {
         loop {
             match (&self.reading, &self.writing) {
                 _ if self.is_over() => return Ok(None),
@@ -317,6 +313,7 @@ impl Server {
     }
 
     /// A request has come: what it means for the connection, the content and the response.
+    #[inline(always)]
     fn begin<B>(&mut self, request: &Request<B>, facts: &Facts, body: BodyKind) -> Result<()> {
         let http10 = request.version() == Version::HTTP_10;
         self.exchange = Exchange {

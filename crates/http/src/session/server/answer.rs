@@ -121,6 +121,7 @@ impl Server {
     }
 
     /// A response has been said to its end.
+    #[inline(always)]
     fn sent(&mut self) {
         self.writing = Writing::Done;
         self.turn();
@@ -200,6 +201,7 @@ impl Server {
     }
 
     /// The framing of a response (RFC 9112 §6.3), and the field that announces it.
+    #[inline(always)]
     fn framing(
         &self,
         status: StatusCode,
@@ -249,6 +251,7 @@ impl Server {
     }
 
     /// The caller's fields, without the length: it is written apart, or may not stand there.
+    #[inline(always)]
     fn fields(&self, fields: &HeaderMap, has_date: bool, output: &mut Output) {
         for (name, value) in fields {
             if *name == header::CONTENT_LENGTH {
