@@ -89,17 +89,22 @@ impl<P: Protocol> Connection<P> {
         cx: &mut Context<'_>,
         mut receive: impl FnMut(&mut P, &mut Wire) -> Result<Option<T>, P::Error>,
     ) -> Poll<Result<Option<T>, P::Error>> {
-        if self.link.wire.input.is_empty() {
+        // Woken while we wait for input: the protocol has seen what there is.
+        let mut asked = std::mem::take(&mut self.link.asleep);
+        if !asked && self.link.wire.input.is_empty() {
             self.link.begin(self.protocol.deadline());
         }
         loop {
             // A protocol may owe an answer for each event: do not let that grow without a bound.
-            if self.link.is_above_high_water() {
-                ready!(self.link.poll(cx, &Until::below(self.link.high_water)))?;
+            if !asked {
+                if self.link.is_above_high_water() {
+                    ready!(self.link.poll(cx, &Until::below(self.link.high_water)))?;
+                }
+                if let Some(event) = receive(&mut self.protocol, &mut self.link.wire)? {
+                    return Poll::Ready(Ok(Some(event)));
+                }
             }
-            if let Some(event) = receive(&mut self.protocol, &mut self.link.wire)? {
-                return Poll::Ready(Ok(Some(event)));
-            }
+            asked = false;
             if self.link.leaving || self.protocol.is_over() {
                 ready!(self.link.poll(cx, &Until::below(0)))?;
                 return Poll::Ready(Ok(None));
@@ -110,7 +115,11 @@ impl<P: Protocol> Connection<P> {
             }
             let until =
                 Until::Input { cap: self.protocol.input_cap(), deadline: self.protocol.deadline() };
-            match ready!(self.link.poll(cx, &until))? {
+            let Poll::Ready(woke) = self.link.poll(cx, &until) else {
+                self.link.asleep = true;
+                return Poll::Pending;
+            };
+            match woke? {
                 Woke::Stop => self.link.leaving = self.protocol.farewell(&mut self.link.wire),
                 Woke::Input | Woke::Deadline | Woke::Sent => {}
             }
@@ -122,6 +131,7 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// What the protocol makes of the input.
     pub fn try_next(&mut self) -> Result<Option<P::In>, P::Error> {
+        self.link.asleep = false;
         self.protocol.receive(&mut self.link.wire)
     }
 
@@ -146,6 +156,7 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// When the protocol refuses the item in this state.
     pub fn queue(&mut self, item: impl Into<P::Out>) -> Result<(), P::Error> {
+        self.link.asleep = false;
         self.protocol.send(item.into(), &mut self.link.wire)
     }
 
@@ -203,7 +214,7 @@ impl<P: Protocol> Connection<P> {
     #[must_use]
     pub fn switch<Q: Protocol>(self, protocol: Q) -> Connection<Q> {
         let mut link = self.link;
-        link.leaving = false;
+        (link.leaving, link.asleep) = (false, false);
         Connection { protocol, link }
     }
 
@@ -257,16 +268,19 @@ impl<P: Protocol> Connection<P> {
 
     /// The protocol's state, to be changed between events.
     pub fn protocol_mut(&mut self) -> &mut P {
+        self.link.asleep = false;
         &mut self.protocol
     }
 
     /// Both directions as data: for protocols that are driven by hand and for tests.
     pub fn wire(&mut self) -> &mut Wire {
+        self.link.asleep = false;
         &mut self.link.wire
     }
 
     /// The protocol's state and both directions at once, as `receive` and `send` get them.
     pub fn split(&mut self) -> (&mut P, &mut Wire) {
+        self.link.asleep = false;
         (&mut self.protocol, &mut self.link.wire)
     }
 

@@ -43,6 +43,7 @@ pub fn request_line(method: &Method, uri: &Uri, version: Version, output: &mut O
 }
 
 /// `status-line` (RFC 9112 §4) with the registered reason phrase, or none.
+#[inline(always)]
 pub fn status_line(version: Version, status: StatusCode, output: &mut Output) {
     if version != Version::HTTP_10 && status == StatusCode::OK {
         output.put(b"HTTP/1.1 200 OK\r\n");
@@ -63,7 +64,7 @@ pub fn fields(fields: &HeaderMap, output: &mut Output) {
 }
 
 /// `field-line CRLF` (RFC 9112 §5).
-#[inline]
+#[inline(always)]
 pub fn field(name: &HeaderName, value: &HeaderValue, output: &mut Output) {
     output.put(name.as_str().as_bytes());
     output.put(b": ");
@@ -72,22 +73,22 @@ pub fn field(name: &HeaderName, value: &HeaderValue, output: &mut Output) {
 }
 
 /// `Content-Length` and its line end.
+#[inline(always)]
 pub fn content_length(length: u64, output: &mut Output) {
-    // Room for the most digits that there are. They come last first, and the name goes before them.
-    let mut line = *b"content-length: 00000000000000000000\r\n";
-    let mut begin = line.len() - 2;
+    // Room for the most digits that there are; they come last first.
+    let mut digits = *b"00000000000000000000\r\n";
+    let mut begin = digits.len() - 2;
     let mut left = length;
-    loop {
-        begin -= 1;
-        line[begin] = b'0' + (left % 10) as u8;
+    for (at, digit) in digits[..20].iter_mut().enumerate().rev() {
+        *digit = b'0' + (left % 10) as u8;
         left /= 10;
         if left == 0 {
+            begin = at;
             break;
         }
     }
-    begin -= 16;
-    line[begin..begin + 16].copy_from_slice(b"content-length: ");
-    output.put(&line[begin..]);
+    output.put(b"content-length: ");
+    output.put(&digits[begin..]);
 }
 
 /// The line before a chunk of `size` bytes, which must not be zero: a chunk of none is the last.

@@ -21,15 +21,15 @@ use ropewalk_core::{BoxError, Peer, tls};
 pub struct Incoming {
     peer: Peer,
     tls: Option<tls::Facts>,
+    // No more than this: a request is moved from hand to hand, and most have no content.
     /// `None` if there is no content.
     slot: Option<Slot>,
-    length: Option<u64>,
 }
 
 impl Incoming {
     /// A body without content.
     pub(crate) fn empty(peer: Peer, tls: Option<tls::Facts>) -> Self {
-        Self { peer, tls, slot: None, length: Some(0) }
+        Self { peer, tls, slot: None }
     }
 
     /// A body that is filled through the returned half. `length` is its length, if it is known.
@@ -38,8 +38,13 @@ impl Incoming {
         tls: Option<tls::Facts>,
         length: Option<u64>,
     ) -> (Filler, Self) {
-        let slot = Slot::default();
-        (Filler(slot.clone()), Self { peer, tls, slot: Some(slot), length })
+        let slot = Slot(Arc::new(Mutex::new(State { left: length, ..State::default() })));
+        (Filler(slot.clone()), Self { peer, tls, slot: Some(slot) })
+    }
+
+    /// How many bytes are still to come, if that is known.
+    fn left(&self) -> Option<u64> {
+        self.slot.as_ref().map_or(Some(0), |slot| slot.lock().left)
     }
 
     /// Who sent the request.
@@ -63,12 +68,10 @@ impl Body for Incoming {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Self { slot: Some(slot), length, .. } = self.get_mut() else {
-            return Poll::Ready(None);
-        };
+        let Some(slot) = &self.slot else { return Poll::Ready(None) };
         let mut state = slot.lock();
         if let Some(frame) = state.frame.take() {
-            if let (Some(left), Some(data)) = (length, frame.data_ref()) {
+            if let (Some(left), Some(data)) = (&mut state.left, frame.data_ref()) {
                 *left = left.saturating_sub(data.len() as u64);
             }
             return Poll::Ready(Some(Ok(frame)));
@@ -97,7 +100,7 @@ impl Body for Incoming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.left().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -105,7 +108,7 @@ impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming")
             .field("peer", &self.peer)
-            .field("length", &self.length)
+            .field("left", &self.left())
             .finish_non_exhaustive()
     }
 }
@@ -121,11 +124,13 @@ impl Drop for Incoming {
 }
 
 /// Where a piece changes hands.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Slot(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    /// How many bytes the handler has not had, if that is known.
+    left: Option<u64>,
     frame: Option<Frame<Bytes>>,
     end: End,
     /// The handler waits for a piece.

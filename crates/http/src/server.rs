@@ -174,6 +174,7 @@ impl<H: Handler> Server<H> {
     }
 
     /// Tells the log of a response that has been handed over, or of what was sent of it.
+    #[inline]
     fn log(
         &self,
         conn: &mut Connection<session::Server>,
@@ -436,7 +437,7 @@ fn say(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let (session, wire) = conn.split();
-    session.set_date(Some(date::at(wire.now)));
+    session.date_from(wire.now, date::at);
     let body = std::mem::take(response.body_mut());
     let length = match body.len() {
         Some(0) => BodyLength::Empty,

@@ -72,6 +72,9 @@ pub(super) struct Link {
     pub(super) linger: Duration,
     /// The farewell has been said and nothing is under way: the next end is ours.
     pub(super) leaving: bool,
+    /// The protocol has found nothing in the input, and nobody has touched either since: when we are
+    /// woken, only the transport and the deadlines need be looked at.
+    pub(super) asleep: bool,
     /// The protocol has been told that the reactor stops.
     told: bool,
     /// Nobody will look at the input any more: it is dropped as it comes.
@@ -104,6 +107,7 @@ impl Link {
             stall: Duration::from_secs(60),
             linger: Duration::from_secs(5),
             leaving: false,
+            asleep: false,
             told: false,
             closing: false,
             unflushed: false,
@@ -157,6 +161,7 @@ impl Link {
             Until::Written => (0, None),
         };
         let reading = matches!(until, Until::Input { .. });
+        self.asleep &= reading;
         if reading && self.wire.input.len() >= cap {
             let message = format!("one message exceeds the {cap} bytes of input it may have");
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, message)));

@@ -50,6 +50,7 @@ pub enum BodyKind {
 
 impl Facts {
     /// Takes note of a field, and refuses a value that could be read in two ways.
+    #[inline(always)]
     fn observe(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), Fault> {
         // Most fields are none of these, and comparing two standard names is comparing two bytes.
         if *name == header::HOST {
@@ -145,6 +146,7 @@ fn trim_ows(mut bytes: &[u8]) -> &[u8] {
 
 /// Adds the `field-line`s of a head that `scan` has found whole to `fields`, its first line left
 /// out. Written into the message that is being built: moving a map about costs more than filling it.
+#[inline(always)]
 pub(super) fn head_fields(
     head: &Bytes,
     scan: &Scan,
@@ -172,7 +174,7 @@ pub fn trailers(section: &Bytes, scan: &Scan) -> Result<HeaderMap> {
 }
 
 /// The lines between each two of `ends` as fields, each shown to `observe`.
-#[inline]
+#[inline(always)]
 fn field_lines(
     section: &Bytes,
     ends: &[u32],

@@ -1,16 +1,12 @@
 //! Who is addressed.
 
+use super::find::find;
+
 /// `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2), which may be empty.
 #[must_use]
+#[inline(always)]
 pub fn is_host(bytes: &[u8]) -> bool {
-    // A name or an IPv4 address, then perhaps a port: nearly every host, in one pass.
-    let end = bytes.iter().position(|&byte| !REG_NAME[byte as usize]).unwrap_or(bytes.len());
-    match &bytes[end..] {
-        [] => true,
-        [b':', port @ ..] => is_port(port),
-        [b'[', ..] => split_port(bytes).is_some_and(|(host, _)| is_uri_host(host)),
-        _ => false,
-    }
+    split_port(bytes).is_some_and(|(host, _)| is_uri_host(host))
 }
 
 /// `authority-form` (RFC 9112 §3.2.3): a host and a port, neither empty.
@@ -22,10 +18,11 @@ pub(super) fn is_authority_form(bytes: &[u8]) -> bool {
 }
 
 /// Host and port, or `None` if there is something else behind the host.
+#[inline(always)]
 fn split_port(bytes: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let end = match bytes {
-        [b'[', ..] => memchr::memchr(b']', bytes)? + 1,
-        _ => memchr::memchr(b':', bytes).unwrap_or(bytes.len()),
+        [b'[', ..] => find(b']', bytes)? + 1,
+        _ => find(b':', bytes).unwrap_or(bytes.len()),
     };
     match &bytes[end..] {
         [] => Some((bytes, None)),
@@ -40,6 +37,7 @@ fn is_port(bytes: &[u8]) -> bool {
 }
 
 /// `uri-host`: `IP-literal / IPv4address / reg-name`.
+#[inline(always)]
 fn is_uri_host(host: &[u8]) -> bool {
     match host {
         [b'[', inside @ .., b']'] => {
@@ -48,7 +46,7 @@ fn is_uri_host(host: &[u8]) -> bool {
                     .iter()
                     .all(|&byte| byte.is_ascii_alphanumeric() || b":.%-_~".contains(&byte))
         }
-        _ => host.iter().all(|&byte| REG_NAME[byte as usize]),
+        _ => host.iter().fold(true, |fine, &byte| fine & REG_NAME[byte as usize]),
     }
 }
 

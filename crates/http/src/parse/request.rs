@@ -65,6 +65,7 @@ pub(crate) fn request_into<B>(
 }
 
 /// `request-line = method SP request-target SP HTTP-version` (RFC 9112 §3); the target by position.
+#[inline(always)]
 fn request_line(line: &[u8]) -> Result<(Method, (usize, usize), Version)> {
     // What nearly every request is.
     if let Some(rest) = line.strip_prefix(b"GET ")

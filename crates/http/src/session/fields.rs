@@ -26,6 +26,7 @@ pub(super) struct Declared {
 /// # Errors
 /// [`Misuse::Framing`] for a `Transfer-Encoding`, which is ours to write, for a `Content-Length`
 /// that is none or comes twice, and for a second `Host`.
+#[inline(always)]
 pub(super) fn declared(fields: &HeaderMap) -> Result<Declared> {
     let mut declared = Declared::default();
     let mut protocols = false;

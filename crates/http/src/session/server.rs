@@ -48,6 +48,8 @@ pub struct Server {
     blank: bool,
     /// The line of `Date`, as it is written.
     date: Option<[u8; 37]>,
+    /// What time the date is of, if that was said.
+    dated: Option<Instant>,
 }
 
 /// The half that we read.
@@ -117,17 +119,28 @@ impl Server {
             drained: 0,
             blank: false,
             date: None,
+            dated: None,
         }
     }
 
     /// The `Date` of the responses that bring none of their own, as an IMF-fixdate (RFC 9110
     /// §5.6.7); `None`, as at first, leaves the field out. The session never reads a clock.
     pub fn set_date(&mut self, date: Option<[u8; 29]>) {
+        self.dated = None;
         self.date = date.map(|date| {
             let mut line = *b"date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
             line[6..35].copy_from_slice(&date);
             line
         });
+    }
+
+    /// [`set_date`](Self::set_date) to that of `now`, if it is not.
+    #[inline]
+    pub(crate) fn date_from(&mut self, now: Instant, date: impl FnOnce(Instant) -> [u8; 29]) {
+        if self.dated != Some(now) {
+            self.set_date(Some(date(now)));
+            self.dated = Some(now);
+        }
     }
 
     /// Whether the client waits for `100 Continue` before it sends its content: it asked for it,
@@ -210,7 +223,7 @@ impl Server {
     }
 
     /// The next head, before an error is answered.
-    #[inline]
+    #[inline(always)]
     fn step_head<B>(&mut self, wire: &mut Wire, request: &mut Request<B>) -> Result<Option<()>> {
         loop {
             match (&self.reading, &self.writing) {
@@ -230,12 +243,14 @@ impl Server {
     }
 
     /// A request's head, if it is whole.
+    #[inline(always)]
     fn await_request<B>(
         &mut self,
         wire: &mut Wire,
         request: &mut Request<B>,
     ) -> Result<Option<()>> {
-        if !matches!(wire.input.first(), Some(b'A'..=b'Z')) && !self.unusual_start(wire)? {
+        let usual = matches!(wire.input.first(), Some(b'A'..=b'Z'));
+        if wire.input.is_empty() || !usual && !self.unusual_start(wire)? {
             return self.await_more(wire);
         }
         let found = self.scan.find(&wire.input, Section::Head, &self.limits);
@@ -255,7 +270,7 @@ impl Server {
         Ok(Some(()))
     }
 
-    /// What does not begin as every request does: nothing, an empty line, another method's token, or
+    /// What does not begin as nearly every request does: an empty line, another method's token, or
     /// something else than HTTP, TLS say, whose end need not be waited for. Returns whether there may
     /// be a head.
     #[cold]
@@ -298,6 +313,7 @@ impl Server {
     }
 
     /// A request has come: what it means for the connection, the content and the response.
+    #[inline(always)]
     fn begin<B>(&mut self, request: &Request<B>, facts: &Facts, body: BodyKind) -> Result<()> {
         let http10 = request.version() == Version::HTTP_10;
         self.exchange = Exchange {

@@ -28,7 +28,11 @@ impl Server {
                 let (status, length) = (response.status(), *response.body());
                 let said = self.head(status, response.headers(), length, output);
                 spare::give_back(response.headers_mut());
-                said
+                said.map(|framing| {
+                    if let Some(framing) = framing {
+                        self.writing = Writing::Sending(Writer::new(framing));
+                    }
+                })
             }
             Outgoing::Interim(response) if self.owes_response() => self.interim(&response, output),
             Outgoing::Whole(mut response, data) => {
@@ -90,6 +94,7 @@ impl Server {
 
     /// Says a response whose content is at hand. Where the connection is handed over by it, there is
     /// no content.
+    #[inline(always)]
     fn whole(
         &mut self,
         status: StatusCode,
@@ -101,16 +106,22 @@ impl Server {
         if !length.admits(data.len()) {
             return Err(Error::Misuse(Misuse::Framing));
         }
-        self.head(status, fields, length, output)?;
-        if let Writing::Sending(writer) = &mut self.writing {
-            writer.data(data, output)?;
-            writer.end(output)?;
-            self.sent();
+        match self.head(status, fields, length, output)? {
+            None => return Ok(()),
+            Some(Framing::Silent) => {}
+            // The length is the one that was declared: that has been seen above.
+            Some(Framing::Length(_) | Framing::UntilClose) => output.push(data),
+            Some(Framing::Chunked) => {
+                emit::chunk(data, output);
+                emit::last_chunk(&HeaderMap::new(), output);
+            }
         }
+        self.sent();
         Ok(())
     }
 
     /// A response has been said to its end.
+    #[inline(always)]
     fn sent(&mut self) {
         self.writing = Writing::Done;
         self.turn();
@@ -137,14 +148,16 @@ impl Server {
         Ok(())
     }
 
-    /// The final response's head.
+    /// The final response's head. Returns the framing of its content, or `None` if the connection is
+    /// handed over.
+    #[inline(always)]
     fn head(
         &mut self,
         status: StatusCode,
         headers: &HeaderMap,
         length: BodyLength,
         output: &mut Output,
-    ) -> Result<()> {
+    ) -> Result<Option<Framing>> {
         let fields = declared(headers)?;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
             return Err(Error::Misuse(Misuse::Status));
@@ -182,13 +195,13 @@ impl Server {
         if switch {
             self.end = Ending::Switched;
             self.writing = Writing::Done;
-        } else {
-            self.writing = Writing::Sending(Writer::new(framing));
+            return Ok(None);
         }
-        Ok(())
+        Ok(Some(framing))
     }
 
     /// The framing of a response (RFC 9112 §6.3), and the field that announces it.
+    #[inline(always)]
     fn framing(
         &self,
         status: StatusCode,
@@ -238,6 +251,7 @@ impl Server {
     }
 
     /// The caller's fields, without the length: it is written apart, or may not stand there.
+    #[inline(always)]
     fn fields(&self, fields: &HeaderMap, has_date: bool, output: &mut Output) {
         for (name, value) in fields {
             if *name == header::CONTENT_LENGTH {
