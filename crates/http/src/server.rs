@@ -10,11 +10,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body::Frame;
 use ropewalk_core::{BoxError, Connection, Factory, Peer, Refusal};
 use tracing::{debug, error};
 
-use crate::body::{BoxBody, Content, Piece};
+use crate::body::Content;
 use crate::files::Files;
 use crate::incoming::{Filler, Incoming};
 use crate::session;
@@ -23,8 +22,10 @@ use crate::{Blame, Body, BodyLength, Error, Event, Limits, Outgoing, Timeouts};
 
 mod access;
 mod date;
+mod send;
 
 pub use access::{AccessLog, Entry};
+use send::send_rest;
 
 /// Answers requests.
 ///
@@ -459,101 +460,6 @@ fn say(
         session.respond(response.status(), response.headers(), length, data, &mut wire.output);
     spare::give_back(response.headers_mut());
     said.map(|()| None)
-}
-
-/// Sends what follows a head, to the response's end. The inner error is the body's.
-async fn send_rest(
-    conn: &mut Connection<session::Server>,
-    content: Content,
-    unread: Option<Filler>,
-) -> Result<Result<(), BoxError>, Error> {
-    if conn.protocol().takes_content()
-        && let Err(error) = send_content(conn, content, unread).await?
-    {
-        return Ok(Err(error));
-    }
-    conn.queue(Outgoing::End).map(Ok)
-}
-
-/// Sends the content. The inner error is the body's.
-async fn send_content(
-    conn: &mut Connection<session::Server>,
-    content: Content,
-    unread: Option<Filler>,
-) -> Result<Result<(), BoxError>, Error> {
-    match content {
-        Content::Empty => {}
-        Content::Bytes(bytes) => conn.send(bytes).await?,
-        Content::File(region) => conn.send(region).await?,
-        Content::Pieces(pieces) => {
-            for piece in pieces {
-                match piece {
-                    Piece::Bytes(bytes) => conn.send(bytes).await?,
-                    Piece::File(region) => conn.send(region).await?,
-                }
-            }
-        }
-        Content::Stream(stream) => return send_stream(conn, stream, unread).await,
-    }
-    Ok(Ok(()))
-}
-
-/// Sends frames as they are made, and what is unsent whenever the next one keeps us waiting. The
-/// inner error is the body's.
-async fn send_stream(
-    conn: &mut Connection<session::Server>,
-    mut stream: BoxBody,
-    mut unread: Option<Filler>,
-) -> Result<Result<(), BoxError>, Error> {
-    loop {
-        match next_frame(conn, &mut stream, &mut unread).await? {
-            None => return Ok(Ok(())),
-            Some(Err(error)) => return Ok(Err(error)),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => conn.send(data).await?,
-                Err(frame) => {
-                    if let Ok(trailers) = frame.into_trailers() {
-                        conn.send(Outgoing::Trailers(trailers)).await?;
-                    }
-                }
-            },
-        }
-    }
-}
-
-/// The next frame. The stream may be made of the request's content: then it is fed as the handler was.
-async fn next_frame(
-    conn: &mut Connection<session::Server>,
-    stream: &mut BoxBody,
-    unread: &mut Option<Filler>,
-) -> Result<Option<Result<Frame<Bytes>, BoxError>>, Error> {
-    let mut next = poll_fn(|cx| stream.as_mut().poll_frame(cx));
-    let mut flushed = false;
-    loop {
-        let wanted = poll_fn(|cx| match unread {
-            Some(filler) => filler.poll_wanted(cx),
-            None => Poll::Pending,
-        });
-        tokio::select! {
-            biased;
-            frame = &mut next => return Ok(frame),
-            () = wanted => {}
-            sent = conn.flush(), if !flushed => {
-                sent?;
-                flushed = true;
-                continue;
-            }
-        }
-        // This sends what is owed, too.
-        let event = tokio::select! {
-            biased;
-            event = conn.next() => event?,
-            frame = &mut next => return Ok(frame),
-        };
-        if unread.as_ref().is_some_and(|filler| !fill(filler, event)) {
-            *unread = None;
-        }
-    }
 }
 
 impl<H> fmt::Debug for Server<H> {
