@@ -13,7 +13,7 @@ use crate::process;
 #[derive(Debug, Clone)]
 pub struct Package {
     pub name: String,
-    /// It is under crates/ and has a library.
+    /// It is a library that others build on: under crates/, and not the command.
     pub library: bool,
     /// What it depends on, without the dependencies of its tests.
     pub dependencies: Vec<String>,
@@ -56,9 +56,10 @@ fn package(value: &Value) -> Result<Package> {
     let dependencies = value["dependencies"].as_array().context("no dependencies")?;
     let manifest = PathBuf::from(text(&value["manifest_path"]));
     let ours = manifest.starts_with(crate::root().join("crates"));
+    let name = text(&value["name"]);
     Ok(Package {
-        name: text(&value["name"]),
-        library: ours && targets.iter().any(|target| kind(target, "lib")),
+        library: ours && name != "ropewalk" && targets.iter().any(|target| kind(target, "lib")),
+        name,
         dependencies: dependencies
             .iter()
             .filter(|dependency| dependency["kind"].is_null())

@@ -22,18 +22,19 @@ pub struct Options {
     list: bool,
 }
 
-/// How many bytes of inputs are kept for a target.
-const KEPT: u64 = 64 * 1024;
+/// How many inputs are kept for a target at most, and of how many bytes each.
+const KEPT: usize = 64;
+const LARGEST: u64 = 4096;
 
 pub fn run(options: &Options) -> Result<bool> {
     let folder = crate::root().join("tests/fuzz");
-    let targets = targets(&folder)?;
+    if process::find("cargo-fuzz").is_none() {
+        bail!("cargo-fuzz is not here: cargo install cargo-fuzz");
+    }
+    let targets = targets()?;
     if options.list {
         targets.iter().for_each(|target| println!("{target}"));
         return Ok(true);
-    }
-    if process::find("cargo-fuzz").is_none() {
-        bail!("cargo-fuzz is not here: cargo install cargo-fuzz");
     }
     let chosen = match &options.target {
         Some(name) if !targets.contains(name) => {
@@ -49,19 +50,12 @@ pub fn run(options: &Options) -> Result<bool> {
     Ok(well)
 }
 
-/// The targets' names: the files in fuzz_targets.
-fn targets(folder: &Path) -> Result<Vec<String>> {
-    let sources = folder.join("fuzz_targets");
-    let entries = fs::read_dir(&sources).with_context(|| format!("no {}", sources.display()))?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            names.extend(path.file_stem().map(|stem| stem.to_string_lossy().into_owned()));
-        }
-    }
-    names.sort();
-    Ok(names)
+/// The targets' names, as the manifest has them.
+fn targets() -> Result<Vec<String>> {
+    let mut command = cargo();
+    command.args(["fuzz", "list", "--fuzz-dir", "tests/fuzz"]);
+    let ran = process::run(&command, Duration::from_secs(60))?.ok("cargo fuzz list")?;
+    Ok(ran.out().lines().map(str::to_owned).collect())
 }
 
 /// Fuzzes one target in a folder of its own, then keeps the inputs that cover the most.
@@ -113,24 +107,21 @@ fn final_figures(log: &str) -> String {
     figures.map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Puts the smallest inputs of `merged` in the place of what was kept, up to a total of [`KEPT`].
+/// Puts inputs of `merged` in the place of what was kept: [`KEPT`] of them, small and large alike.
 fn keep(merged: &Path, kept: &Path) -> Result<()> {
     let mut inputs = Vec::new();
     for entry in fs::read_dir(merged)? {
         let entry = entry?;
         inputs.push((entry.metadata()?.len(), entry.path()));
     }
+    inputs.retain(|(size, _)| *size <= LARGEST);
     inputs.sort();
     fs::remove_dir_all(kept)?;
     fs::create_dir_all(kept)?;
-    let mut total = 0;
-    for (size, path) in inputs {
-        total += size;
-        if total > KEPT {
-            break;
-        }
+    let step = inputs.len().div_ceil(KEPT).max(1);
+    for (_, path) in inputs.iter().step_by(step) {
         let name = path.file_name().context("an input has a name")?;
-        fs::copy(&path, kept.join(name))?;
+        fs::copy(path, kept.join(name))?;
     }
     Ok(())
 }
@@ -140,19 +131,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_inputs_are_kept() {
+    fn few_inputs_are_kept_of_each_size() {
         let scratch = Scratch::new("keep").unwrap();
-        let half = usize::try_from(KEPT).unwrap() / 2;
-        scratch.write("merged/a", vec![0; half + 1]).unwrap();
-        scratch.write("merged/b", vec![0; half]).unwrap();
-        scratch.write("merged/c", "x").unwrap();
+        for number in 0..2 * KEPT {
+            scratch.write(format!("merged/{number}"), vec![0; number]).unwrap();
+        }
+        scratch.write("merged/large", vec![0; 5000]).unwrap();
         scratch.write("kept/old", "x").unwrap();
         keep(&scratch.join("merged"), &scratch.join("kept")).unwrap();
-        let mut names: Vec<_> = fs::read_dir(scratch.join("kept"))
+        let sizes: Vec<_> = fs::read_dir(scratch.join("kept"))
             .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
             .collect();
-        names.sort();
-        assert_eq!(names, ["b", "c"]);
+        assert_eq!(sizes.len(), KEPT);
+        assert_eq!(sizes.iter().max(), Some(&126));
     }
 }

@@ -139,6 +139,18 @@ impl Running {
             .unwrap_or_default()
     }
 
+    /// Waits until `text` is in what it has written, at most five seconds.
+    pub fn logs(&self, text: &str) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(5);
+        while !self.log().contains(text) {
+            if Instant::now() > end {
+                bail!("{} did not log {text:?}: {}", self.name, tail(&self.log(), 600));
+            }
+            thread::sleep(TICK);
+        }
+        Ok(())
+    }
+
     /// Asks it to stop (SIGTERM) and returns at once.
     pub fn terminate(&self) -> Result<()> {
         Ok(rustix::process::kill_process(pid_of(&self.child), Signal::TERM)?)

@@ -153,9 +153,22 @@ fn tests() -> Result<Outcome> {
     if process::find("cargo-nextest").is_some() {
         let arguments = ["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"];
         let quiet = ["--cargo-quiet", "--status-level=fail", "--final-status-level=fail"];
-        return counted(cargo().args(arguments).args(quiet));
+        let outcome = counted(cargo().args(arguments).args(quiet))?;
+        ignored()?;
+        return Ok(outcome);
     }
     counted(cargo().args(["test", "--workspace", "--all-targets", "--no-fail-fast", "--quiet"]))
+}
+
+/// Names the tests that nextest only counts as skipped.
+fn ignored() -> Result<()> {
+    let mut list = cargo();
+    list.args(["nextest", "list", "--workspace", "--cargo-quiet", "--message-format", "oneline"]);
+    let ran = process::run(list.args(["--run-ignored", "only"]), LIMIT)?;
+    for test in ran.out().lines() {
+        println!("  ignored unless asked for: {test}");
+    }
+    Ok(())
 }
 
 /// A step whose tests are counted by what their runner says.

@@ -44,7 +44,7 @@ use self::cache::{Kept, Store};
 use self::encoding::Preference;
 use self::found::{Head, Source};
 use self::listing::{Entry, Sort};
-use self::open::{Facts, Opened, Root, Unopened};
+use self::open::{Opened, Root, Unopened};
 use self::path::Name;
 use crate::body::{Body, Piece};
 
@@ -74,7 +74,7 @@ pub struct Settings {
     /// goes out with `MSG_MORE` (and reading wins by a third if it does not), from 64 KiB on
     /// `sendfile` saves a copy that counts.
     pub sendfile_from: u64,
-    /// Files are kept open for a moment. Default none: what is on the disk is what is sent.
+    /// Small files are kept in memory. Default none: each is opened and read for each request.
     pub cache: Option<Cache>,
     /// Names are opened component by component even where the kernel has `openat2`, for sandboxes
     /// that end a process for that call. Default false.
@@ -196,7 +196,7 @@ impl Shared {
             Preference::PLAIN
         };
         if let Some(kept) = self.kept(asked, preference) {
-            return self.reply(asked, &kept.head, &kept.source);
+            return self.reply(asked, &kept.head, &Source::Memory(kept.content.clone()));
         }
         let name = path::parse(asked.uri.path())?;
         if name.hidden && !self.settings.dotfiles {
@@ -216,14 +216,7 @@ impl Shared {
     fn kept(&self, asked: Asked<'_>, preference: Preference) -> Option<Arc<Kept>> {
         let store = self.store.as_ref()?;
         let kept = store.fresh((preference, asked.uri.path()), asked.now)?;
-        match &kept.source {
-            Source::Memory(_) => Some(kept),
-            // Its content will be read from the file as it is now, so its validators must be, too.
-            Source::File(file) => {
-                let same = Facts::now(file).is_ok_and(|facts| facts == kept.head.facts);
-                same.then_some(kept)
-            }
-        }
+        self.root.is_still(&kept.name, kept.head.facts).then_some(kept)
     }
 
     /// The index of a folder, or its listing.
@@ -298,39 +291,37 @@ impl Shared {
         preference: Preference,
     ) -> Result<Response<Body>, Problem> {
         for coding in preference.codings() {
-            let sibling = [name, coding.suffix().as_bytes()].concat();
-            let Ok(sibling) = self.root.file(&sibling) else { continue };
+            let name_of_sibling = [name, coding.suffix().as_bytes()].concat();
+            let Ok(sibling) = self.root.file(&name_of_sibling) else { continue };
             // An older one was made from another content.
             if !sibling.folder && sibling.facts.seconds >= opened.facts.seconds {
                 let head = Head::new(name, Some(coding), sibling.facts, asked.now);
-                return self.found(asked, head, Source::file(sibling.fd), preference);
+                return self.found(asked, head, &name_of_sibling, sibling, preference);
             }
         }
         let head = Head::new(name, None, opened.facts, asked.now);
-        self.found(asked, head, Source::file(opened.fd), preference)
+        self.found(asked, head, name, opened, preference)
     }
 
-    /// A file that was opened just now: kept, if there is a cache, and sent.
+    /// A file that was opened just now by `name`: sent, and kept if it is small and there is a cache.
     fn found(
         &self,
         asked: Asked<'_>,
         head: Head,
-        source: Source,
+        name: &[u8],
+        opened: Opened,
         preference: Preference,
     ) -> Result<Response<Body>, Problem> {
+        let source = Source::file(opened.fd);
         let Some(store) = &self.store else { return self.reply(asked, &head, &source) };
-        let key = (preference, asked.uri.path());
-        let known = store.known(key).filter(|known| known.head.facts == head.facts);
-        let source = match known.as_deref() {
-            Some(Kept { source: Source::Memory(bytes), .. }) => Source::Memory(bytes.clone()),
-            _ => match source.piece(0..head.facts.size, self.settings.sendfile_from)? {
-                Piece::Bytes(bytes) => Source::Memory(bytes),
-                Piece::File(_) => source,
-            },
-        };
-        let kept = Arc::new(Kept { head, source });
-        store.keep(key, kept.clone(), asked.now);
-        self.reply(asked, &kept.head, &kept.source)
+        match source.piece(0..head.facts.size, self.settings.sendfile_from)? {
+            Piece::File(_) => self.reply(asked, &head, &source),
+            Piece::Bytes(content) => {
+                let kept = Arc::new(Kept { name: name.into(), head, content });
+                store.keep((preference, asked.uri.path()), kept.clone(), asked.now);
+                self.reply(asked, &kept.head, &Source::Memory(kept.content.clone()))
+            }
+        }
     }
 }
 

@@ -38,12 +38,13 @@ impl Incoming {
         tls: Option<tls::Facts>,
         length: Option<u64>,
     ) -> (Filler, Self) {
-        let slot = Slot(Arc::new(Shared { length, state: Mutex::default() }));
+        let slot = Slot(Arc::new(Mutex::new(State { left: length, ..State::default() })));
         (Filler(slot.clone()), Self { peer, tls, slot: Some(slot) })
     }
 
-    fn length(&self) -> Option<u64> {
-        self.slot.as_ref().map_or(Some(0), |slot| slot.0.length)
+    /// How much is still to come, if that is known.
+    fn left(&self) -> Option<u64> {
+        self.slot.as_ref().map_or(Some(0), |slot| slot.lock().left)
     }
 
     /// Who sent the request.
@@ -70,6 +71,9 @@ impl Body for Incoming {
         let Some(slot) = &self.slot else { return Poll::Ready(None) };
         let mut state = slot.lock();
         if let Some(frame) = state.frame.take() {
+            if let (Some(left), Some(data)) = (&mut state.left, frame.data_ref()) {
+                *left = left.saturating_sub(data.len() as u64);
+            }
             return Poll::Ready(Some(Ok(frame)));
         }
         match state.end {
@@ -96,7 +100,7 @@ impl Body for Incoming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length().map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.left().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -104,7 +108,7 @@ impl fmt::Debug for Incoming {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming")
             .field("peer", &self.peer)
-            .field("length", &self.length())
+            .field("left", &self.left())
             .finish_non_exhaustive()
     }
 }
@@ -121,16 +125,12 @@ impl Drop for Incoming {
 
 /// Where a piece changes hands.
 #[derive(Clone)]
-struct Slot(Arc<Shared>);
-
-struct Shared {
-    /// The length of the content, if it is known.
-    length: Option<u64>,
-    state: Mutex<State>,
-}
+struct Slot(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
+    /// How much of the content has not been handed over, if that is known.
+    left: Option<u64>,
     frame: Option<Frame<Bytes>>,
     end: End,
     /// The handler waits for a piece.
@@ -149,7 +149,7 @@ enum End {
 
 impl Slot {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

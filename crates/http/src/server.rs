@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Frame;
 use ropewalk_core::{BoxError, Connection, Factory, Peer, Refusal};
 use tracing::{debug, error};
 
@@ -96,24 +97,34 @@ impl<H: Handler> Server<H> {
             let handle = |request| self.handler.handle(request);
             let next =
                 poll_fn(|cx| self.poll_exchanges(cx, conn, handling.as_mut(), &mut logged, handle));
+            let mut unread = None;
             let content = match next.await? {
                 Next::End => return Ok(End::Whole),
                 Next::Content(content) => Some(content),
                 Next::Request(request) => {
-                    let handled = Box::pin(self.handle_with_content(conn, *request)).await;
-                    begin(conn, &mut handled?, &mut logged)?
+                    let handling = self.handle_with_content(conn, *request, &mut unread);
+                    let mut response = Box::pin(handling).await?;
+                    begin(conn, &mut response, &mut logged)?
+                }
+                Next::Owed => {
+                    let handled = pin!(poll_fn(|cx| match handling.as_mut().as_pin_mut() {
+                        Some(future) => poll_caught(future, cx),
+                        None => Poll::Pending,
+                    }));
+                    let mut response = Box::pin(wait(conn, handled)).await?;
+                    handling.set(None);
+                    begin(conn, &mut response, &mut logged)?
                 }
             };
-            if let Some(content) = content {
-                if conn.protocol().takes_content()
-                    && let Err(error) = Box::pin(send_content(conn, content)).await?
-                {
-                    error!(id = conn.peer().id(), %error, "a response's body failed");
-                    return Ok(End::Cut);
-                }
-                conn.queue(Outgoing::End)?;
+            let sent = match content {
+                Some(content) => Box::pin(send_rest(conn, content, unread)).await,
+                None => Ok(Ok(())),
+            };
+            self.log(conn, &mut logged, matches!(sent, Ok(Ok(()))));
+            if let Err(error) = sent? {
+                error!(id = conn.peer().id(), %error, "a response's body failed");
+                return Ok(End::Cut);
             }
-            self.log(conn, &mut logged);
         }
     }
 
@@ -129,16 +140,21 @@ impl<H: Handler> Server<H> {
         logged: &mut Option<Box<Logged>>,
         handle: impl Fn(Request<Incoming>) -> F,
     ) -> Poll<Result<Next, Error>> {
+        let mut waited = handling.is_some();
         loop {
             if let Some(future) = handling.as_mut().as_pin_mut() {
                 let Poll::Ready(response) = &mut poll_caught(future, cx) else {
-                    return Poll::Pending;
+                    let owed = !conn.wire().output.is_empty();
+                    return if owed { Poll::Ready(Ok(Next::Owed)) } else { Poll::Pending };
                 };
                 handling.set(None);
+                if std::mem::take(&mut waited) {
+                    catch_up(conn);
+                }
                 if let Some(content) = begin(conn, response, logged)? {
                     return Poll::Ready(Ok(Next::Content(content)));
                 }
-                self.log(conn, logged);
+                self.log(conn, logged, true);
             }
             let incoming = Incoming::empty(conn.peer().clone(), conn.tls().cloned());
             let mut request = Request::new(incoming);
@@ -157,25 +173,35 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Tells the log of a response that has been handed over.
+    /// Tells the log of a response that has been handed over, or of what was sent of it.
     #[inline]
-    fn log(&self, conn: &mut Connection<session::Server>, logged: &mut Option<Box<Logged>>) {
+    fn log(
+        &self,
+        conn: &mut Connection<session::Server>,
+        logged: &mut Option<Box<Logged>>,
+        whole: bool,
+    ) {
         if let (Some(log), Some(logged)) = (&self.access_log, logged.take()) {
-            let bytes = said(conn) - logged.before;
+            // What is unsent when it was cut short never will be.
+            let said = if whole { said(conn) } else { conn.peer().sent() };
+            let bytes = said.saturating_sub(logged.before);
             log.entry(&logged.entry.end(logged.status, bytes));
         }
     }
 
-    /// Runs the handler and feeds it the request's content at the pace that it asks for.
+    /// Runs the handler and feeds it the request's content at the pace that it asks for. What feeds it
+    /// stays in `unread` if there is more, for a response that is made of it.
     async fn handle_with_content(
         &self,
         conn: &mut Connection<session::Server>,
         request: Request<Incoming>,
+        unread: &mut Option<Filler>,
     ) -> Result<Response<Body>, Error> {
         let length = request.headers().get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
         let (filler, incoming) =
             Incoming::streamed(conn.peer().clone(), conn.tls().cloned(), length);
+        let filler = unread.insert(filler);
         let mut handling = pin!(self.handler.handle(request.map(|_| incoming)));
         let mut handling = poll_fn(|cx| poll_caught(handling.as_mut(), cx));
         loop {
@@ -183,10 +209,11 @@ impl<H: Handler> Server<H> {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
                 Poll::Pending => filler.poll_wanted(cx).map(|()| None),
             });
-            if let Some(response) = ready.await {
+            if let Some(response) = wait(conn, pin!(ready)).await? {
                 return Ok(response);
             }
-            if conn.protocol().expects_continue() {
+            // Who has sent some of it does not wait.
+            if conn.protocol().expects_continue() && conn.wire().input.is_empty() {
                 conn.queue(Outgoing::proceed())?;
             }
             let event = tokio::select! {
@@ -194,12 +221,35 @@ impl<H: Handler> Server<H> {
                 event = conn.next() => event?,
                 response = &mut handling => return Ok(response),
             };
-            if !fill(&filler, event) {
-                drop(filler);
-                return Ok(handling.await);
+            if !fill(filler, event) {
+                *unread = None;
+                return wait(conn, Pin::new(&mut handling)).await;
             }
         }
     }
+}
+
+/// Waits for what a handler does. What is owed goes out meanwhile, so that no response has to wait for
+/// the next request's; if it cannot, the handler is dropped.
+async fn wait<T>(
+    conn: &mut Connection<session::Server>,
+    mut handling: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Error> {
+    let done = tokio::select! {
+        biased;
+        done = handling.as_mut() => done,
+        flushed = conn.flush() => {
+            flushed?;
+            handling.await
+        }
+    };
+    catch_up(conn);
+    Ok(done)
+}
+
+/// A handler has taken its time: whatever is waited for from now on is not to be charged with that.
+fn catch_up(conn: &mut Connection<session::Server>) {
+    conn.wire().now = tokio::time::Instant::now().into_std();
 }
 
 /// Hands one event to the handler. Returns whether there may be more.
@@ -225,22 +275,20 @@ impl<H: Handler> Factory for Server<H> {
         Ok(session::Server::new(self.limits, self.timeouts))
     }
 
-    async fn serve(&self, mut conn: Connection<Self::Protocol>) -> Result<(), BoxError> {
-        let failed = match self.exchanges(&mut conn).await {
-            Ok(End::Whole) => return Ok(conn.close().await?),
-            Ok(End::Cut) => {
-                conn.abort();
-                return Ok(());
+    fn serve(
+        &self,
+        conn: Connection<Self::Protocol>,
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        // Made here, since the future would hold the connection a second time.
+        let mut live = Live(Some(conn));
+        async move {
+            let Some(conn) = &mut live.0 else { return Ok(()) };
+            let ended = self.exchanges(conn).await;
+            match live.0.take() {
+                Some(conn) => end(conn, ended).await,
+                None => Ok(()),
             }
-            Err(error) => error,
-        };
-        debug!(id = conn.peer().id(), peer = %conn.peer().address(), error = %failed, "ended");
-        if failed.blame() != Blame::Peer || conn.protocol().is_sending() {
-            conn.abort();
-            return Err(failed.into());
         }
-        // The session has put its answer on the wire.
-        Ok(conn.close().await?)
     }
 
     fn refusal(&self, why: &Refusal) -> Bytes {
@@ -269,6 +317,8 @@ enum Next {
     Request(Box<Request<Incoming>>),
     /// The content of a response whose head has been said.
     Content(Content),
+    /// A handler takes its time, and something is owed meanwhile.
+    Owed,
 }
 
 /// What is noted of an exchange for the access log.
@@ -288,6 +338,39 @@ impl Logged {
 /// How many bytes have been sent or wait to be.
 fn said(conn: &mut Connection<session::Server>) -> u64 {
     conn.peer().sent() + conn.wire().output.len()
+}
+
+/// A connection while it is served. If that is broken off, by the reactor or by a panic in a body, the
+/// client must not take for whole what it has of a response that only the connection's end would end.
+struct Live(Option<Connection<session::Server>>);
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if let Some(mut conn) = self.0.take()
+            && (conn.protocol().is_sending() || !conn.wire().output.is_empty())
+        {
+            conn.abort();
+        }
+    }
+}
+
+/// Ends a connection as befits what became of it.
+async fn end(conn: Connection<session::Server>, ended: Result<End, Error>) -> Result<(), BoxError> {
+    let failed = match ended {
+        Ok(End::Whole) => return Ok(conn.close().await?),
+        Ok(End::Cut) => {
+            conn.abort();
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    debug!(id = conn.peer().id(), peer = %conn.peer().address(), error = %failed, "ended");
+    if failed.blame() != Blame::Peer || conn.protocol().is_sending() {
+        conn.abort();
+        return Err(failed.into());
+    }
+    // The session has put its answer on the wire.
+    Ok(conn.close().await?)
 }
 
 /// How a connection ends that did not fail.
@@ -323,9 +406,26 @@ fn internal_error() -> Response<Body> {
     response
 }
 
-/// Queues a response's head, with the content if that is at hand; else the content is returned.
+/// Queues a response's head, with the content if that is at hand; else the content is returned. A
+/// response that contradicts itself becomes a 500.
 #[inline]
 fn begin(
+    conn: &mut Connection<session::Server>,
+    response: &mut Response<Body>,
+    logged: &mut Option<Box<Logged>>,
+) -> Result<Option<Content>, Error> {
+    match say(conn, response, logged) {
+        Err(Error::Misuse(misuse)) if conn.protocol().owes_response() => {
+            error!(id = conn.peer().id(), %misuse, "a handler's response cannot be said");
+            say(conn, &mut internal_error(), logged)
+        }
+        said => said,
+    }
+}
+
+/// Queues a response as it is.
+#[inline]
+fn say(
     conn: &mut Connection<session::Server>,
     response: &mut Response<Body>,
     logged: &mut Option<Box<Logged>>,
@@ -361,10 +461,25 @@ fn begin(
     said.map(|()| None)
 }
 
-/// Sends what follows a head. The inner error is the body's.
+/// Sends what follows a head, to the response's end. The inner error is the body's.
+async fn send_rest(
+    conn: &mut Connection<session::Server>,
+    content: Content,
+    unread: Option<Filler>,
+) -> Result<Result<(), BoxError>, Error> {
+    if conn.protocol().takes_content()
+        && let Err(error) = send_content(conn, content, unread).await?
+    {
+        return Ok(Err(error));
+    }
+    conn.queue(Outgoing::End).map(Ok)
+}
+
+/// Sends the content. The inner error is the body's.
 async fn send_content(
     conn: &mut Connection<session::Server>,
     content: Content,
+    unread: Option<Filler>,
 ) -> Result<Result<(), BoxError>, Error> {
     match content {
         Content::Empty => {}
@@ -378,7 +493,7 @@ async fn send_content(
                 }
             }
         }
-        Content::Stream(stream) => return send_stream(conn, stream).await,
+        Content::Stream(stream) => return send_stream(conn, stream, unread).await,
     }
     Ok(Ok(()))
 }
@@ -388,20 +503,10 @@ async fn send_content(
 async fn send_stream(
     conn: &mut Connection<session::Server>,
     mut stream: BoxBody,
+    mut unread: Option<Filler>,
 ) -> Result<Result<(), BoxError>, Error> {
     loop {
-        let frame = {
-            let mut next = poll_fn(|cx| stream.as_mut().poll_frame(cx));
-            tokio::select! {
-                biased;
-                frame = &mut next => frame,
-                flushed = conn.flush() => {
-                    flushed?;
-                    next.await
-                }
-            }
-        };
-        match frame {
+        match next_frame(conn, &mut stream, &mut unread).await? {
             None => return Ok(Ok(())),
             Some(Err(error)) => return Ok(Err(error)),
             Some(Ok(frame)) => match frame.into_data() {
@@ -412,6 +517,41 @@ async fn send_stream(
                     }
                 }
             },
+        }
+    }
+}
+
+/// The next frame. The stream may be made of the request's content: then it is fed as the handler was.
+async fn next_frame(
+    conn: &mut Connection<session::Server>,
+    stream: &mut BoxBody,
+    unread: &mut Option<Filler>,
+) -> Result<Option<Result<Frame<Bytes>, BoxError>>, Error> {
+    let mut next = poll_fn(|cx| stream.as_mut().poll_frame(cx));
+    let mut flushed = false;
+    loop {
+        let wanted = poll_fn(|cx| match unread {
+            Some(filler) => filler.poll_wanted(cx),
+            None => Poll::Pending,
+        });
+        tokio::select! {
+            biased;
+            frame = &mut next => return Ok(frame),
+            () = wanted => {}
+            sent = conn.flush(), if !flushed => {
+                sent?;
+                flushed = true;
+                continue;
+            }
+        }
+        // This sends what is owed, too.
+        let event = tokio::select! {
+            biased;
+            event = conn.next() => event?,
+            frame = &mut next => return Ok(frame),
+        };
+        if unread.as_ref().is_some_and(|filler| !fill(filler, event)) {
+            *unread = None;
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ropewalk_core::endpoint::{Endpoint, Leaf, Registry, Wrapper};
 use ropewalk_core::{Address, Reactor};
 use ropewalk_http::Server;
-use ropewalk_http::files::{Files, Settings};
+use ropewalk_http::files::{Cache, Files, Settings};
 use tracing::info;
 
 use crate::access_log::{Format, Log, Writer};
@@ -94,6 +94,7 @@ impl Web {
             dotfiles: args.dotfiles,
             follow_links: args.follow_links,
             precompressed: args.precompressed,
+            cache: Some(Cache::default()),
             ..Settings::default()
         };
         let log = log_format(args.log, &listen)?;
@@ -183,7 +184,7 @@ fn with_tls(
     Ok(endpoint.wrappers().iter().rev().fold(inner, |inner, layer| match layer {
         Wrapper::Tls(tls) if tls.alpn.is_empty() => {
             let mut tls = tls.as_ref().clone();
-            tls.alpn = vec!["http/1.1".to_owned()];
+            tls.alpn = ["http/1.1", "http/1.0"].map(str::to_owned).into();
             inner.wrap(tls)
         }
         layer => inner.wrap(layer.clone()),

@@ -38,7 +38,7 @@ pub fn measure(plan: &Plan) -> Suited {
             let servers =
                 [start(plan, ours, "echo-ours", &[mode])?, start(plan, theirs, program, &[])?];
             let (results, failed) =
-                alternate(plan.rounds, &servers, |server| load(plan, server, in_flight));
+                alternate(plan, &servers, |server, seconds| load(plan, server, in_flight, seconds));
             let command = format!("`load-echo ADDRESS {in_flight} {}`", plan.seconds);
             let note = [command].into_iter().chain(failed).collect::<Vec<_>>().join("; ");
             scenarios.push(Scenario { title, unit: "message", note, results });
@@ -56,10 +56,10 @@ fn start(plan: &Plan, name: &str, program: &str, more: &[&str]) -> Result<Server
     Server::start((name, ""), address, &command, &[port], plan.scratch.path())
 }
 
-fn load(plan: &Plan, server: &Server, in_flight: u32) -> Result<Done> {
+fn load(plan: &Plan, server: &Server, in_flight: u32, seconds: u32) -> Result<Done> {
     let mut command = Command::new(plan.release.join("load-echo"));
-    command.args([&server.target, &in_flight.to_string(), &plan.seconds.to_string()]);
-    let limit = Duration::from_secs(u64::from(plan.seconds) + 20);
+    command.args([&server.target, &in_flight.to_string(), &seconds.to_string()]);
+    let limit = Duration::from_secs(u64::from(seconds) + 20);
     let out = run(&pinned(1, &command), limit)?.ok("load-echo")?.out();
     let (work, seconds) = out.trim().split_once(' ').context("load-echo printed no figures")?;
     Ok(Done { work: work.parse()?, seconds: seconds.parse()? })

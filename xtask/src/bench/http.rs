@@ -18,7 +18,8 @@ pub const TITLE: &str = "HTTP: beside hyper, nginx, Caddy and Twisted";
 pub const ABOUT: &str = "\
 One server thread (or worker) on the first core, the load on the second, over loopback, no access \
 log anywhere. *ropewalk handler* is the example `bench_server` of `ropewalk-http`: the library with a \
-handler that answers 13 bytes; *ropewalk web* is the command serving a folder. hyper is \
+handler that answers 13 bytes; *ropewalk web* is the command \
+serving a folder, `--workers 1`. hyper is \
 [tests/peers/hyper](../../tests/peers/hyper), with a timer and a deadline for the head as a server in \
 earnest has; nginx answers the same 13 bytes by `return`, or from a file by `sendfile`.";
 
@@ -118,6 +119,7 @@ impl Stage<'_> {
     fn web_on(&self, listen: &str, port: u16, target: String) -> Result<Server> {
         let mut command = Command::new(&self.plan.ropewalk);
         command.arg("web").arg("--path").arg(&self.site).args(["--listen", listen]);
+        command.args(["--workers", "1"]);
         Server::start((WEB, ""), target, &command, &[port], self.plan.scratch.path())
     }
 
@@ -251,9 +253,8 @@ pub fn scenario(
     absent: &[String],
 ) -> Scenario {
     println!("{title}");
-    let seconds = plan.seconds;
-    let (results, failed) = alternate(plan.rounds, servers, |server| load.run(server, seconds));
-    let note = note(&load.words(seconds), absent, failed);
+    let (results, failed) = alternate(plan, servers, |server, seconds| load.run(server, seconds));
+    let note = note(&load.words(plan.seconds), absent, failed);
     Scenario { title: title.to_owned(), unit: "request", note, results }
 }
 

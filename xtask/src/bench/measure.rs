@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::Plan;
 use super::machine::pinned;
 use crate::process::Running;
 
@@ -115,12 +116,12 @@ impl Scenario {
     }
 }
 
-/// Loads each server once a round, the first one another each time, and measures each load. A server
+/// Loads each server once a round, for so many seconds, the first one another each time, and measures each load. A server
 /// that fails is left out of the rest, and that is said.
 pub fn alternate(
-    rounds: usize,
+    plan: &Plan,
     servers: &[Server],
-    mut load: impl FnMut(&Server) -> Result<Done>,
+    mut load: impl FnMut(&Server, u32) -> Result<Done>,
 ) -> (Vec<Measured>, Vec<String>) {
     let mut failed: Vec<String> = Vec::new();
     let mut results: Vec<Measured> = servers
@@ -133,15 +134,16 @@ pub fn alternate(
             peak: 0,
         })
         .collect();
-    // The first round warms up and is not kept.
-    for round in 0..=rounds {
+    // The first round warms up, is short and not kept.
+    for round in 0..=plan.rounds {
+        let seconds = if round == 0 { 1 } else { plan.seconds };
         for step in 0..servers.len() {
             let index = (round + step) % servers.len();
             let (server, result) = (&servers[index], &mut results[index]);
             if failed.iter().any(|line| line.starts_with(&server.name)) {
                 continue;
             }
-            match once(server, &mut load) {
+            match once(server, |server| load(server, seconds)) {
                 Ok(_) if round == 0 => {}
                 Ok((done, cpu)) => {
                     result.rate.0.push(done.work / done.seconds);
@@ -157,7 +159,7 @@ pub fn alternate(
 }
 
 /// One load, and the CPU time it cost the server, in seconds.
-fn once(server: &Server, load: &mut impl FnMut(&Server) -> Result<Done>) -> Result<(Done, f64)> {
+fn once(server: &Server, load: impl FnOnce(&Server) -> Result<Done>) -> Result<(Done, f64)> {
     let before = cpu(server.running.pid())?;
     let done = load(server)?;
     Ok((done, cpu(server.running.pid())? - before))

@@ -52,7 +52,7 @@ const TABLE: &[Case] = &[
     ("range to the end", &["-r", "10000-"], "/ten.bin", &[Status(&[206]), Field("content-range", "bytes 10000-10239/10240"), Ten(10_000..TEN)]),
     ("last bytes", &["-r", "-10"], "/ten.bin", &[Status(&[206]), Ten(TEN - 10..TEN)]),
     ("range past the end", &["-r", "20000-"], "/ten.bin", &[Status(&[416]), Field("content-range", "bytes */10240")]),
-    ("two ranges: as parts, or whole", &["-r", "0-9,100-109"], "/ten.bin", &[Status(&[200, 206])]),
+    ("two ranges that overlap: as one, or whole", &["-r", "0-9,5-19"], "/ten.bin", &[Status(&[200, 206])]),
     ("range of another unit is ignored", &["-H", "Range: lines=1-2"], "/ten.bin", &[Status(&[200]), Ten(0..TEN)]),
     ("If-Range that does not match", &["-r", "0-9", "-H", "If-Range: \"other\""], "/ten.bin", &[Status(&[200]), Ten(0..TEN)]),
     ("If-Match that does not match", &["-H", "If-Match: \"other\""], "/ten.bin", &[Status(&[412])]),
@@ -231,14 +231,14 @@ fn range_if_unchanged(scratch: &Scratch, common: &[&str], base: &str) -> Result<
 
 fn two_ranges(scratch: &Scratch, common: &[&str], base: &str) -> Result<()> {
     let url = format!("{base}/ten.bin");
-    let answer = fetch(scratch, &with(common, &["-r", "0-9,100-109", &url]))?;
+    let answer = fetch(scratch, &with(common, &["-r", "0-9,9000-9009", &url]))?;
     let ten = noise(TEN);
     if answer.status == 200 {
         return same(&answer.body, &ten);
     }
     let kind = answer.field("content-type").unwrap_or_default();
     contains(kind, "multipart/byteranges")?;
-    for part in [&ten[0..10], &ten[100..110]] {
+    for part in [&ten[0..10], &ten[9000..9010]] {
         ensure!(answer.body.windows(10).any(|window| window == part), "a part is missing");
     }
     Ok(())

@@ -103,7 +103,7 @@ fn client_is_logged(scratch: &Scratch, web: &Running, port: u16) -> Result<()> {
     let url = format!("{url}/hello.txt");
     let answer = fetch(scratch, &["--interface", &source, &url])?;
     ensure!(answer.status == 200, "status {}", answer.status);
-    contains(&web.log(), &source)
+    web.logs(&source)
 }
 
 fn direct_proxy_protocol(lab: &mut Lab, site: &Path) -> Result<()> {
@@ -115,7 +115,7 @@ fn direct_proxy_protocol(lab: &mut Lab, site: &Path) -> Result<()> {
         let url = format!("http://127.0.0.1:{trusting}/hello.txt");
         let answer = fetch(scratch, &["--haproxy-protocol", "--interface", "127.0.6.6", &url])?;
         ensure!(answer.status == 200, "status {}", answer.status);
-        contains(&web.log(), "127.0.6.6")
+        web.logs("127.0.6.6")
     });
     lab.case(CURL, Direction::ToOurs, "--haproxy-protocol from an untrusted source", |scratch| {
         let url = format!("http://127.0.0.1:{wary}/hello.txt");

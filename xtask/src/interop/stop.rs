@@ -1,7 +1,7 @@
 //! Stopping in the middle of a download, and a crowd of clients that never finish their request.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
@@ -22,11 +22,26 @@ pub fn run_all(lab: &mut Lab, site: &Path) {
         let (web, port) = web?;
         finishes(scratch, web, port)
     });
-    let web = start(lab, site, "web-idle");
-    lab.case(CURL, to_ours, "SIGTERM with an idle connection: ours ends at once", |_| {
-        let (web, port) = web?;
-        ends_beside_idle(web, port)
-    });
+    type Ends = fn(Running, u16) -> Result<()>;
+    let idle: [(&str, &str, Ends); 2] = [
+        (
+            "web-idle",
+            "SIGTERM with an idle connection: told, and ours ends at once",
+            ends_with_idle,
+        ),
+        (
+            "web-deaf",
+            "SIGTERM with a client that does not close: ours ends all the same",
+            ends_with_deaf,
+        ),
+    ];
+    for (name, case, body) in idle {
+        let web = start(lab, site, name);
+        lab.case(CURL, to_ours, case, |_| {
+            let (web, port) = web?;
+            body(web, port)
+        });
+    }
     let web = start(lab, site, "web-slow");
     lab.case(CURL, to_ours, "answered beside 1,000 clients that never finish a head", |scratch| {
         let (_web, port) = web?;
@@ -63,17 +78,32 @@ fn finishes(scratch: &Scratch, mut web: Running, port: u16) -> Result<()> {
     Ok(())
 }
 
-fn ends_beside_idle(mut web: Running, port: u16) -> Result<()> {
+/// A connection that has had one answer.
+fn idle(port: u16) -> Result<TcpStream> {
     let mut idle = TcpStream::connect(("127.0.0.1", port))?;
-    idle.write_all(b"HEAD /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
     idle.set_read_timeout(Some(Duration::from_secs(5)))?;
-    let mut head = [0; 2048];
-    ensure!(std::io::Read::read(&mut idle, &mut head)? > 0, "no answer");
+    idle.write_all(b"HEAD /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    ensure!(idle.read(&mut [0; 2048])? > 0, "no answer");
+    Ok(idle)
+}
+
+fn ends_with_idle(mut web: Running, port: u16) -> Result<()> {
+    let mut idle = idle(port)?;
     let start = Instant::now();
     web.terminate()?;
+    ensure!(idle.read(&mut [0; 64])? == 0, "more than one answer came");
+    drop(idle);
     let status = web.wait(Duration::from_secs(5))?;
     ensure!(status.success(), "ours ended with {status}: {}", web.log());
-    ensure!(start.elapsed() < Duration::from_secs(3), "it took {:?}", start.elapsed());
+    ensure!(start.elapsed() < Duration::from_secs(2), "it took {:?}", start.elapsed());
+    Ok(())
+}
+
+fn ends_with_deaf(mut web: Running, port: u16) -> Result<()> {
+    let _idle = idle(port)?;
+    web.terminate()?;
+    let status = web.wait(Duration::from_secs(20))?;
+    ensure!(status.success(), "ours ended with {status}: {}", web.log());
     Ok(())
 }
 

@@ -1,25 +1,27 @@
-//! What was found a moment ago, so that a file that many ask for is not opened for each of them.
+//! Small files in memory, so that one that many ask for is not opened and read for each of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::encoding::Preference;
-use super::found::{Head, Source};
+use bytes::Bytes;
 
-/// How much the cache of open files may hold, and for how long it is believed.
+use super::encoding::Preference;
+use super::found::Head;
+
+/// How much of small files (below [`sendfile_from`](super::Settings::sendfile_from)) is kept in memory.
 ///
-/// An answer from the cache is consistent in itself: its validators are those of its content. It
-/// may be as old as `valid`.
+/// What is sent is what is on the disk: each request looks at the file's inode, size and times, and
+/// reads it again if they are not the same. Only the choice between an index file, a precompressed
+/// sibling and another may be as old as `valid`. No file is held open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
-    /// How many files are held open. One that is no longer asked for stays until its place is
-    /// needed. Default 1024.
+    /// How many files are kept. One that is no longer asked for stays until its place is needed.
+    /// Default 1024.
     pub entries: usize,
-    /// For how long a file is not looked up again. Default one second.
+    /// For how long it is not looked whether a better choice has appeared. Default one second.
     pub valid: Duration,
-    /// How many bytes of small files (below [`sendfile_from`](super::Settings::sendfile_from)) are
-    /// kept in memory. Default 16 MiB.
+    /// How many bytes are kept. Default 16 MiB.
     pub bytes: u64,
 }
 
@@ -32,17 +34,16 @@ impl Default for Cache {
 /// A file that was found.
 #[derive(Debug)]
 pub(crate) struct Kept {
+    /// The file it was read from, below the root.
+    pub(crate) name: Box<[u8]>,
     pub(crate) head: Head,
-    pub(crate) source: Source,
+    pub(crate) content: Bytes,
 }
 
 impl Kept {
-    /// How much memory its content takes.
+    /// How much memory it takes.
     fn bytes(&self) -> u64 {
-        match &self.source {
-            Source::Memory(bytes) => bytes.len() as u64,
-            Source::File(_) => 0,
-        }
+        (self.name.len() + self.content.len()) as u64
     }
 }
 
@@ -79,11 +80,6 @@ impl Store {
         let table = self.table();
         let slot = table.slots.get(&key.0)?.get(key.1)?;
         self.is_fresh(slot.checked, now).then(|| slot.kept.clone())
-    }
-
-    /// What is known of a path, however old: its content may still be that of the same file.
-    pub(crate) fn known(&self, key: (Preference, &str)) -> Option<Arc<Kept>> {
-        Some(self.table().slots.get(&key.0)?.get(key.1)?.kept.clone())
     }
 
     /// Keeps what was found just now, if there is room.
@@ -145,17 +141,15 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::super::open::Facts;
     use super::*;
 
     const PLAIN: Preference = Preference::PLAIN;
 
     fn kept(len: usize) -> Arc<Kept> {
-        let facts = Facts { inode: 1, size: len as u64, seconds: 1, nanos: 0 };
+        let facts = Facts { inode: 1, size: len as u64, seconds: 1, nanos: 0, changed: (1, 0) };
         let head = Head::new(b"x", None, facts, SystemTime::now());
-        Arc::new(Kept { head, source: Source::Memory(Bytes::from(vec![0; len])) })
+        Arc::new(Kept { name: Box::default(), head, content: vec![0; len].into() })
     }
 
     fn at(millis: u64) -> SystemTime {
@@ -169,7 +163,6 @@ mod tests {
         assert!(store.fresh((PLAIN, "/a"), at(999)).is_some());
         assert!(store.fresh((PLAIN, "/b"), at(0)).is_none());
         assert!(store.fresh((PLAIN, "/a"), at(1000)).is_none());
-        assert!(store.known((PLAIN, "/a")).is_some());
         assert!(store.fresh((PLAIN, "/a"), UNIX_EPOCH).is_none(), "the clock was set back");
     }
 

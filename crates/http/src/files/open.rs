@@ -42,6 +42,9 @@ pub(crate) struct Facts {
     pub(crate) seconds: i64,
     /// And nanoseconds.
     pub(crate) nanos: u32,
+    /// When anything of the file changed last, in seconds and nanoseconds: unlike the time of
+    /// modification, nobody can set it back.
+    pub(crate) changed: (i64, u32),
 }
 
 /// Why nothing was opened.
@@ -100,6 +103,15 @@ impl Root {
         }
     }
 
+    /// Whether `facts`, of a file that was opened by this name before, are still those of the name.
+    ///
+    /// It opens nothing and shows nothing, so it need not be kept below the root: what is equal in
+    /// inode, size and times is the file that was opened there.
+    pub(crate) fn is_still(&self, name: &[u8], facts: Facts) -> bool {
+        let flags = if self.follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        fs::statat(&self.folder, name, flags).is_ok_and(|stat| Facts::of(&stat) == facts)
+    }
+
     fn descriptor(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, Unopened> {
         let name = if name.is_empty() { b"." } else { name };
         if self.walk {
@@ -119,12 +131,8 @@ impl Facts {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             seconds: stat.st_mtime as i64,
             nanos: stat.st_mtime_nsec as u32,
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as u32),
         }
-    }
-
-    /// The facts of an open file, now.
-    pub(crate) fn now(fd: impl AsFd) -> Result<Self, Unopened> {
-        Ok(Self::of(&fs::fstat(fd)?))
     }
 }
 

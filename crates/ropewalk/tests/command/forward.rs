@@ -78,7 +78,7 @@ fn from_unix_to_tcp() {
 fn much_is_forwarded_whole() {
     for more in [&[][..], &["--workers", "2"]] {
         let words: Vec<u8> =
-            (0..16_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            (0..6_000_000_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let (to, heard) = over_tcp();
         let arguments = [&["forward", "--listen", "tcp:127.0.0.1:0", "--to", &to], more].concat();
         let mut running = Running::start(&arguments);
