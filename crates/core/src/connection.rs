@@ -31,9 +31,11 @@ use crate::{Peer, Protocol, Transport, Wire, tls};
 
 mod hooks;
 mod link;
+mod step;
 
 pub use hooks::{Allowance, Direction, Shape, Tap};
-use link::{Link, Until, Woke};
+use link::Link;
+use step::{Until, Woke};
 
 /// A protocol on a transport: the reactor's half of a connection.
 pub struct Connection<P> {

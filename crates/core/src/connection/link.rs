@@ -13,6 +13,7 @@ use tokio::time::Sleep;
 use tracing::warn;
 
 use super::hooks::{Allowance, Direction, Hooks};
+use super::step::{Until, Woke};
 use crate::{Front, Peer, Transport, Wire};
 
 /// Bytes a quiet connection reads at once, through a buffer that it shares with all of its thread.
@@ -30,35 +31,6 @@ thread_local! {
     /// Where quiet connections read. Only what has come is then copied into a buffer of its size, so
     /// that a connection which waits holds no buffer at all.
     static READ: RefCell<Box<[u8]>> = RefCell::default();
-}
-
-/// What a step waits for.
-pub(super) enum Until {
-    /// More input, the peer's end, the deadline or the reactor's stop.
-    Input { cap: usize, deadline: Option<Instant> },
-    /// At most so many bytes unsent; input is read meanwhile.
-    Below(u64),
-    /// Nothing unsent; input stays where it is.
-    Written,
-}
-
-impl Until {
-    pub(super) fn below(bytes: u64) -> Self {
-        Self::Below(bytes)
-    }
-}
-
-/// What ended a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Woke {
-    /// There is more input, or its end.
-    Input,
-    /// The deadline has passed.
-    Deadline,
-    /// The reactor is stopping, and no message is half read.
-    Stop,
-    /// Enough has been sent.
-    Sent,
 }
 
 /// A wire, the transport it belongs to, and what is needed to move bytes between them.
