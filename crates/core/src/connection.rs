@@ -76,12 +76,18 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// As `next`.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<P::In>, P::Error>> {
+        if !self.link.asleep && !self.link.wire.input.is_empty() {
+            self.link.begin(self.protocol.deadline());
+        }
         self.poll_next_with(cx, P::receive)
     }
 
     /// [`poll_next`](Self::poll_next) with another question than [`Protocol::receive`], whose rules
     /// `receive` must keep: for a protocol that has more than one, say because an event is so large
     /// that it is better written where it belongs than returned.
+    ///
+    /// While input is buffered it does not look at the clock, which would be looked at for each of many
+    /// pipelined requests: who waited for something else in between sets `wire().now`.
     ///
     /// # Errors
     /// As [`next`](Self::next), and those of `receive`.

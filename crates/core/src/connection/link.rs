@@ -97,15 +97,12 @@ impl Link {
         self.hooks.get_or_insert_default()
     }
 
-    /// A call of ours begins: with nothing buffered the caller may have been away for long. What came
-    /// meanwhile came in time, so a deadline does not pass before there was a look at the socket.
+    /// A call of ours begins, and the caller may have been away for long. What came meanwhile came in
+    /// time, so a deadline does not pass before there was a look at the socket.
     pub(super) fn begin(&mut self, deadline: Option<Instant>) {
-        if self.wire.input.is_empty() {
-            let now = now();
-            let before =
-                deadline.and_then(|deadline| deadline.checked_sub(Duration::from_nanos(1)));
-            self.wire.now = before.map_or(now, |before| now.min(before).max(self.wire.now));
-        }
+        let now = now();
+        let before = deadline.and_then(|deadline| deadline.checked_sub(Duration::from_nanos(1)));
+        self.wire.now = before.map_or(now, |before| now.min(before).max(self.wire.now));
     }
 
     pub(super) fn is_above_high_water(&self) -> bool {

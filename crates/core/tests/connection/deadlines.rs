@@ -52,6 +52,18 @@ async fn the_time_in_a_handler_is_not_the_peers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_is_it_when_half_a_message_is_buffered() {
+    let (ours, mut theirs) = Transport::memory();
+    let mut conn = Connection::new(Talk::with_silence(MINUTE), ours);
+    theirs.write_all(b"one\nhal").await.expect("it fits");
+    conn.next().await.expect("a line").expect("not the end");
+    sleep(2 * MINUTE).await;
+    let start = Instant::now();
+    conn.next().await.expect_err("no other half");
+    assert_eq!(start.elapsed(), MINUTE);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_nothing_is_given_up() {
     for limit in [None, Some(MINUTE / 4)] {
         let (ours, _theirs) = Transport::memory();
