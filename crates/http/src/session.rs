@@ -24,7 +24,8 @@
 //! handed over; then nothing is read any more, and unread bytes stay where they are.
 //!
 //! Functions on the way of every request that have one caller are marked `inline(always)` here, in
-//! `parse` and in `emit`: to call one and to hand its result on took a tenth of the instructions of an exchange.
+//! `parse` and in `emit`: to call one and to hand its result on took a tenth of the
+//! instructions of an exchange.
 
 mod client;
 mod clock;
