@@ -1,4 +1,4 @@
-//! The examples, without ports. `bench_server` is run by `cargo xtask bench http`.
+//! The examples, without ports.
 #![cfg(feature = "io")]
 
 use http::Request;

@@ -17,7 +17,7 @@ use crate::process::{self, free_port};
 pub const TITLE: &str = "HTTP: beside hyper, nginx, Caddy and Twisted";
 pub const ABOUT: &str = "\
 One server thread (or worker) on the first core, the load on the second, over loopback, no access \
-log anywhere. *ropewalk handler* is the example `bench_server` of `ropewalk-http`: the library with a \
+log anywhere. *ropewalk handler* is [tests/peers/ours](../../tests/peers/ours): the library with a \
 handler that answers 13 bytes; *ropewalk web* is the command \
 serving a folder, `--workers 1`. hyper is \
 [tests/peers/hyper](../../tests/peers/hyper), with a timer and a deadline for the head as a server in \
@@ -37,7 +37,7 @@ pub struct Stage<'a> {
     pub certificate: Certificate,
     /// How many files a process may have open.
     pub files: usize,
-    bench_server: Result<PathBuf, String>,
+    handler: Result<PathBuf, String>,
 }
 
 pub fn measure(plan: &Plan, files: usize) -> Suited {
@@ -49,7 +49,7 @@ pub fn measure(plan: &Plan, files: usize) -> Suited {
         site: plan.scratch.join("site"),
         certificate: peers::certificate(&plan.scratch, "localhost")?,
         files,
-        bench_server: bench_server().map_err(|error| format!("{error:#}")),
+        handler: handler().map_err(|error| format!("{error:#}")),
     };
     let mut scenarios = small(&stage);
     scenarios.extend(files::measure(&stage));
@@ -63,9 +63,8 @@ pub fn measure(plan: &Plan, files: usize) -> Suited {
     Ok((scenarios, goals))
 }
 
-fn bench_server() -> Result<PathBuf> {
-    let release = cargo::build(true, &["--package", "ropewalk-http", "--example", "bench_server"])?;
-    Ok(release.join("examples/bench_server"))
+fn handler() -> Result<PathBuf> {
+    Ok(cargo::build(true, &["--package", "peer-ours"])?.join("peer-ours"))
 }
 
 /// Starts what can be started; the others are named in the second list.
@@ -93,7 +92,7 @@ pub fn note(load: &str, absent: &[String], failed: Vec<String>) -> String {
 
 impl Stage<'_> {
     pub fn handler(&self, workers: usize, more: &[&str], core: Option<usize>) -> Result<Server> {
-        let program = self.bench_server.clone().map_err(anyhow::Error::msg)?;
+        let program = self.handler.clone().map_err(anyhow::Error::msg)?;
         let port = free_port()?;
         let mut command = Command::new(program);
         command.arg(format!("127.0.0.1:{port}")).arg(workers.to_string()).args(more);

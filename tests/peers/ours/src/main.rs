@@ -1,6 +1,6 @@
 //! What `cargo xtask bench http` measures: every request is answered with the same 13 bytes.
 //!
-//! `bench_server ADDRESS [THREADS]`, where THREADS is
+//! `peer-ours ADDRESS [THREADS]`, where THREADS is
 //! * `1` (the default): one thread, on which everything runs;
 //! * `N`: so many workers, each with a runtime and, by `SO_REUSEPORT`, a socket of its own;
 //! * `shared:N` or `N shared`: so many threads of one tokio scheduler.
@@ -21,7 +21,7 @@ async fn hello(_request: Request<Incoming>) -> Response<Body> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let address = arguments.next().ok_or("usage: bench_server ADDRESS [N | shared:N]")?;
+    let address = arguments.next().ok_or("usage: peer-ours ADDRESS [N | shared:N]")?;
     let threads = arguments.next().unwrap_or_else(|| "1".to_owned());
     let shared = threads.strip_prefix("shared:");
     let count: usize = shared.unwrap_or(&threads).parse()?;
