@@ -60,9 +60,28 @@ fn certificate(reason: &CertificateError, client: bool) -> String {
         CertificateError::UnknownIssuer => {
             "its certificate was issued by none of the roots that clients are verified by".into()
         }
-        CertificateError::Other(reason) => reason.to_string(),
+        CertificateError::Other(reason) => odd(&reason.to_string(), client),
         reason => rustls::Error::InvalidCertificate(reason.clone()).to_string(),
     }
+}
+
+/// What webpki says by a name only, of certificates as people make them to try things out.
+fn odd(reason: &str, client: bool) -> String {
+    match reason {
+        "CaUsedAsEndEntity" if client => {
+            "its certificate is that of an authority (CA:TRUE), as `openssl req -x509` makes it: pin \
+             its fingerprint, or make one that is not"
+        }
+        "CaUsedAsEndEntity" => {
+            "its certificate is that of an authority (CA:TRUE): have it use one that is not"
+        }
+        "UnsupportedCertVersion" => {
+            "its certificate is of X.509 version 1: make it anew with extensions, by `openssl x509 \
+             -extfile`, to have version 3"
+        }
+        reason => return reason.to_owned(),
+    }
+    .to_owned()
 }
 
 /// The peer refused us by an alert (RFC 8446 §6.2).

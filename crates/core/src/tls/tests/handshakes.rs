@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384};
+use rcgen::{BasicConstraints, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384};
 use rustls::SignatureScheme;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -343,4 +343,17 @@ async fn plain_text_is_not_tls() {
     let error = accept(&server, ours).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     assert_says(&error, &["a client", "closed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authority_that_serves_is_told_what_is_wrong() {
+    let desk = Desk::new();
+    let authority = Authority::new("root");
+    let issued = authority.issue_with(&["localhost"], &KeyPair::generate().unwrap(), |params| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    });
+    let (certificate, key) = desk.pair("server", &issued);
+    let server = Server::builder().pem_files(certificate, key).build().unwrap();
+    let (_, at_client) = meet(&server, &client_of(&authority), "localhost").await;
+    assert_says(&at_client.unwrap_err(), &["CA:TRUE", "pin"]);
 }
