@@ -93,6 +93,9 @@ impl Failure {
         // error of the system as it comes here.
         let socket = failure.is_some_and(|failure| failure.cause().raw_os_error().is_some());
         let (code, help) = match error.kind() {
+            io::ErrorKind::AddrInUse if error.to_string().contains("unix:") => {
+                (Code::Unavailable, "; or choose another with --listen")
+            }
             io::ErrorKind::AddrInUse => {
                 (Code::Unavailable, "; or choose another with --listen, port 0 for any")
             }

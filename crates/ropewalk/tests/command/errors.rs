@@ -42,6 +42,10 @@ fn the_system_says_no() {
     check(&tls, 64, &["lacks a certificate", "cert="], true);
     let nowhere = format!("unix:{absent}/web.sock");
     check(&["web", "--path", &path, "--listen", &nowhere], 73, &[&nowhere], true);
+    let plain = format!("unix:{file}");
+    let ended = run(&["web", "--path", &path, "--listen", &plain]);
+    assert_eq!(ended.code, Some(69), "{}", ended.err);
+    assert!(ended.err.contains("no socket") && !ended.err.contains("port"), "{}", ended.err);
     check(&["man", &absent], 73, &[&absent], true);
 }
 
