@@ -123,6 +123,11 @@ impl Body {
         self.len() == Some(0)
     }
 
+    /// Whether the body is made while it is sent.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.content, Content::Stream(_))
+    }
+
     /// Takes the body apart.
     #[must_use]
     pub fn into_content(self) -> Content {

@@ -168,6 +168,11 @@ impl Filler {
         Poll::Pending
     }
 
+    /// Whether anybody still has the other half.
+    pub(crate) fn is_heard(&self) -> bool {
+        Arc::strong_count(&self.0.0) > 1
+    }
+
     pub(crate) fn data(&self, data: Bytes) {
         self.fill(|state| state.frame = Some(Frame::data(data)));
     }

@@ -105,6 +105,14 @@ impl<H: Handler> Server<H> {
                 Next::Request(request) => {
                     let handling = self.handle_with_content(conn, *request, &mut unread);
                     let mut response = Box::pin(handling).await?;
+                    // What is made of the request wants it; that cannot be said any more once the
+                    // response has begun.
+                    if response.body().is_stream()
+                        && unread.as_ref().is_some_and(Filler::is_heard)
+                        && conn.protocol().expects_continue()
+                    {
+                        conn.queue(Outgoing::proceed())?;
+                    }
                     begin(conn, &mut response, &mut logged)?
                 }
                 Next::Owed => {
