@@ -159,7 +159,8 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Queues `item` without waiting: for an item that belongs to one just [sent](Self::send), such
-    /// as the end after the last piece. The high-water mark is kept by the next `send` or `next`.
+    /// as the end after the last piece. The high-water mark is kept by the next `send` or `next`:
+    /// while more is unsent, `next` sends before it yields events.
     ///
     /// # Errors
     /// When the protocol refuses the item in this state.
@@ -239,7 +240,7 @@ impl<P: Protocol> Connection<P> {
 
     /// Sends what is owed, ends our direction, and waits for the peer's end, so that the tail of what
     /// was sent is not lost to a reset. Whatever the peer still sends is dropped. It waits at most as
-    /// long as [`set_linger`](Self::set_linger) says.
+    /// long as [`set_linger`](Self::set_linger) says, and half a second if the connection was idle.
     ///
     /// Not cancel-safe: dropping the future drops the connection.
     ///
@@ -326,7 +327,8 @@ impl<P: Protocol> Connection<P> {
         self.link.hooks().idle = Some(limit);
     }
 
-    /// When the connection fails with `TimedOut` whatever happens. Default: never.
+    /// When the connection fails with `TimedOut`, although bytes come and go: at the next step after so
+    /// long. Time in which nobody awaits the connection is the caller's to bound. Default: never.
     pub fn set_lifetime(&mut self, limit: Duration) {
         let now = self.link.wire.now;
         self.link.hooks().ends = now.checked_add(limit);

@@ -41,7 +41,7 @@ pub struct Limits {
     /// any number if all --listen are on this machine only]
     #[arg(long, value_name = "N")]
     pub max_per_address: Option<usize>,
-    /// New connections per minute from one address [default: any number]
+    /// New connections per minute from one address, 0 for any number [default: any number]
     #[arg(long, value_name = "N")]
     pub accept_rate: Option<u64>,
     /// Bytes per second of each connection in each direction, as in 500K or 2M [default: as fast as
@@ -82,7 +82,7 @@ impl Limits {
         if let Some(throttle) = self.throttle(&factory) {
             factory = Any::new(throttle);
         }
-        if let Some(number) = self.accept_rate {
+        if let Some(number) = self.accept_rate.filter(|number| *number > 0) {
             factory = Any::new(AcceptRate::per_address(Rate::per_minute(number), factory));
         }
         if let Some(number) = self.most_per_address(listening) {

@@ -92,7 +92,10 @@ pub fn made_for_this_run(endpoint: &Endpoint, bound: &Bound) -> Option<String> {
     let is_made = |layer: &Wrapper| matches!(layer, Wrapper::Tls(tls) if tls.certificate == Certificate::SelfSigned);
     let fingerprint = bound.tls().next()?.fingerprint()?;
     let says = || {
-        format!("the certificate was made for this run; its SHA-256 fingerprint is {fingerprint}")
+        format!(
+            "the certificate was made for this run; its SHA-256 fingerprint is {fingerprint}, \
+             in endpoints pin={fingerprint:#}"
+        )
     };
     endpoint.wrappers().iter().any(is_made).then(says)
 }

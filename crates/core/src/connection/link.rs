@@ -24,6 +24,8 @@ const BUSY: usize = 64 * 1024;
 const FILE_AT_ONCE: usize = 64 * 1024;
 /// Segments handed to one vectored write.
 const SLICES: usize = 16;
+/// For how long an idle peer's end is waited for.
+const QUIET_LINGER: Duration = Duration::from_millis(500);
 /// Default of unsent bytes that make `send` wait.
 const HIGH_WATER: u64 = 64 * 1024;
 
@@ -49,6 +51,8 @@ pub(super) struct Link {
     pub(super) asleep: bool,
     /// The protocol has been told that the reactor stops.
     told: bool,
+    /// We have waited since we last sent something.
+    quiet: bool,
     /// Nobody will look at the input any more: it is dropped as it comes.
     closing: bool,
     /// The transport must be flushed: it may buffer (TLS does).
@@ -81,6 +85,7 @@ impl Link {
             leaving: false,
             asleep: false,
             told: false,
+            quiet: false,
             closing: false,
             unflushed: false,
             busy: false,
@@ -244,6 +249,7 @@ impl Link {
 
     /// Gives back the memory that nothing is in.
     fn release(&mut self) {
+        self.quiet = self.wire.output.is_empty() && !self.unflushed;
         self.wire.output.release();
         if self.wire.input.is_empty() && self.wire.input.capacity() > 0 {
             self.wire.input = BytesMut::new();
@@ -440,8 +446,10 @@ impl Link {
     pub(super) async fn close(&mut self) -> io::Result<()> {
         self.closing = true;
         self.wire.input.clear();
+        // Who has heard nothing from us for a while has no tail to lose.
+        let idle = self.quiet && self.wire.output.is_empty();
+        let linger = if idle { self.linger.min(QUIET_LINGER) } else { self.linger };
         poll_fn(|cx| self.poll(cx, &Until::Below(0))).await?;
-        let linger = self.linger;
         // The peer may be gone, or not end in time: all of ours has been handed over.
         let _ = tokio::time::timeout(linger, self.end()).await;
         Ok(())

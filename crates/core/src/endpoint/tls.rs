@@ -185,7 +185,7 @@ impl Tls {
             .maybe("clients", clients)
             .maybe("ca", self.ca.as_ref().map(file))
             .maybe("roots", self.roots.as_ref().map(file))
-            .maybe("pin", self.pin.as_ref())
+            .maybe("pin", self.pin.map(|pin| format!("{pin:#}")).as_ref())
             .maybe("name", self.name.as_ref())
             .maybe("client-cert", self.client_cert.as_ref().map(file))
             .maybe("client-key", self.client_key.as_ref().map(file))
@@ -362,7 +362,7 @@ fn clients(arguments: &Arguments) -> Result<(Clients, Option<PathBuf>), Error> {
 }
 
 fn pin(arguments: &Arguments) -> Result<Option<Fingerprint>, Error> {
-    arguments.value("pin", "write the SHA-256 that the server prints, colons as \\:")
+    arguments.value("pin", "write the SHA-256 that the server prints, without colons")
 }
 
 fn min(arguments: &Arguments) -> Result<Version, Error> {

@@ -77,6 +77,7 @@ async fn accept<F: Factory>(
 ) {
     let mut phase = inner.phase.subscribe();
     let mut connections = JoinSet::new();
+    let mut exhausted = false;
     let closed = async {
         // An error means that the handle is gone: nobody can close it any more.
         if open.wait_for(|open| !open).await.is_err() {
@@ -96,9 +97,10 @@ async fn accept<F: Factory>(
             Some(ended) = connections.join_next() => report(&ended),
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => {
+                    exhausted = false;
                     connections.spawn(serve(inner.clone(), factory.clone(), accepted));
                 }
-                Err(error) => pause(&listener, &error).await,
+                Err(error) => pause(&listener, &error, &mut exhausted).await,
             },
         }
     }
@@ -128,12 +130,15 @@ fn report(ended: &Result<(), JoinError>) {
 
 /// What to do when accepting failed: a peer that is gone already is nothing, being out of
 /// descriptors or memory needs time, and so does what should not happen.
-async fn pause(listener: &Listener, error: &io::Error) {
+async fn pause(listener: &Listener, error: &io::Error, exhausted: &mut bool) {
     if AcceptError::of(error) == AcceptError::Connection {
         debug!(%error, "a connection was gone before it was accepted");
         return;
     }
-    warn!(listener = %listener.local(), %error, "cannot accept: trying again in {PAUSE:?}");
+    // Said once, not ten times a second.
+    if !std::mem::replace(exhausted, true) {
+        warn!(listener = %listener.local(), %error, "cannot accept: trying again every {PAUSE:?}");
+    }
     tokio::time::sleep(PAUSE).await;
 }
 

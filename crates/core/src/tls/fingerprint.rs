@@ -30,10 +30,12 @@ impl Fingerprint {
     }
 }
 
+/// `AB:CD:…`, as most programs print it; `{:#}` leaves out the colons, which endpoints have other uses
+/// for.
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, byte) in self.0.iter().enumerate() {
-            let colon = if at == 0 { "" } else { ":" };
+            let colon = if at == 0 || f.alternate() { "" } else { ":" };
             write!(f, "{colon}{byte:02X}")?;
         }
         Ok(())

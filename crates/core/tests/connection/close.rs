@@ -61,6 +61,17 @@ async fn close_does_not_wait_for_ever() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn close_waits_shortly_for_a_peer_that_was_idle() {
+    let (ours, _theirs) = Transport::memory();
+    let mut conn = Connection::new(Talk::default(), ours);
+    let idle = tokio::time::timeout(Duration::from_secs(9), conn.next()).await;
+    let _ = idle.expect_err("nothing comes");
+    let start = Instant::now();
+    conn.close().await.expect("nothing was owed");
+    assert_eq!(start.elapsed(), Duration::from_millis(500));
+}
+
 /// Collects what is logged.
 #[derive(Debug, Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

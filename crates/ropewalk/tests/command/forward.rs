@@ -119,7 +119,7 @@ async fn from_tls_to_tcp() {
     let mut running = Running::start(&["forward", "--listen", listen, "--to", &to]);
     let address = running.address();
     let line = running.line("fingerprint");
-    let pin = line.rsplit(' ').next().expect("words").replace(':', "");
+    let pin = line.rsplit('=').next().expect("a pin").to_owned();
     let endpoint = Endpoint::parse(&format!("tls:{address}:pin={pin}")).expect("an endpoint");
     let mut stream = endpoint.connect().await.expect("that certificate");
     stream.write_all(b"hello").await.expect("it listens");
