@@ -23,7 +23,7 @@ pub mod process;
 pub mod stdio;
 
 /// The most that one `sendfile` call is asked for, so that one download does not hold a thread.
-const SENDFILE_AT_ONCE: u64 = 2 * 1024 * 1024;
+const SENDFILE_AT_ONCE: u64 = 1024 * 1024;
 
 /// A stream that somebody else made.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

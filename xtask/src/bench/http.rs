@@ -118,7 +118,8 @@ impl Stage<'_> {
     fn web_on(&self, listen: &str, port: u16, target: String) -> Result<Server> {
         let mut command = Command::new(&self.plan.ropewalk);
         command.arg("web").arg("--path").arg(&self.site).args(["--listen", listen]);
-        command.args(["--workers", "1"]);
+        // No cap: what is measured are more connections than half of the open files.
+        command.args(["--workers", "1", "--max-connections", "0"]);
         Server::start((WEB, ""), target, &command, &[port], self.plan.scratch.path())
     }
 
