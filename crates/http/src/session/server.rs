@@ -136,7 +136,7 @@ impl Server {
 
     /// [`set_date`](Self::set_date) to that of `now`, if it is not.
     #[inline]
-    pub(crate) fn date_from(&mut self, now: Instant, date: impl FnOnce(Instant) -> [u8; 29]) {
+    pub fn date_from(&mut self, now: Instant, date: impl FnOnce(Instant) -> [u8; 29]) {
         if self.dated != Some(now) {
             self.set_date(Some(date(now)));
             self.dated = Some(now);
@@ -187,7 +187,7 @@ impl Server {
     /// the head is written into `request`, a new one, lest it be moved from hand to hand. Moving
     /// heads about took more time than reading them.
     #[inline]
-    pub(crate) fn receive_head<B>(
+    pub fn receive_head<B>(
         &mut self,
         wire: &mut Wire,
         request: &mut Request<B>,
@@ -201,7 +201,7 @@ impl Server {
 
     /// Takes the [`End`](Event::End) of a request whose head has come and that has no content.
     /// Returns whether it is such a one; else its content is still to be asked for.
-    pub(crate) fn take_end(&mut self) -> bool {
+    pub fn take_end(&mut self) -> bool {
         let whole = matches!(&self.reading, Reading::Body(reader) if reader.missing() == Some(0));
         if whole {
             self.reading = Reading::Done;
