@@ -446,7 +446,7 @@ impl Link {
     pub(super) async fn close(&mut self) -> io::Result<()> {
         self.closing = true;
         self.wire.input.clear();
-        // Who has heard nothing from us for a while has no tail to lose.
+        // What was sent last went out before we began to wait: half a second will bring it over.
         let idle = self.quiet && self.wire.output.is_empty();
         let linger = if idle { self.linger.min(QUIET_LINGER) } else { self.linger };
         poll_fn(|cx| self.poll(cx, &Until::Below(0))).await?;
