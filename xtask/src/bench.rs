@@ -25,7 +25,7 @@ use report::Page;
 pub struct Options {
     /// What to measure: all of it when nothing is named
     names: Vec<Suite>,
-    /// Two short rounds instead of five: to see that it works, not to quote
+    /// Two rounds instead of fifteen: to see that it works, not to quote
     #[arg(long)]
     quick: bool,
     /// Install nothing; what is missing is left out
@@ -66,7 +66,7 @@ pub struct Plan {
 
 impl Plan {
     fn new(options: &Options) -> Result<Self> {
-        let (rounds, seconds, idle) = if options.quick { (2, 1, 1000) } else { (5, 2, 10_000) };
+        let (rounds, seconds, idle) = if options.quick { (2, 1, 1000) } else { (15, 1, 10_000) };
         println!("building");
         let release = cargo::build(true, &["--package", "peer-hyper", "--package", "peer-load"])?;
         let ropewalk = match &options.binary {

@@ -23,7 +23,7 @@ const SPARE: usize = 64 * 1024;
 thread_local! {
     /// The buffer that an output gave back last. A connection that waits holds none, and one that is
     /// woken need not ask the allocator.
-    static TAIL: Cell<BytesMut> = Cell::default();
+    static COPIED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Both directions of a byte stream as plain data: the arguments of Twisted's `dataReceived` and
@@ -63,6 +63,8 @@ pub struct FileRegion {
 /// One element of the output queue.
 #[derive(Debug)]
 enum Segment {
+    /// The next so many bytes of [`Output::copied`].
+    Copied(usize),
     Bytes(Bytes),
     File(FileRegion),
 }
@@ -70,6 +72,7 @@ enum Segment {
 impl Segment {
     fn len(&self) -> u64 {
         match self {
+            Self::Copied(length) => *length as u64,
             Self::Bytes(bytes) => bytes.len() as u64,
             Self::File(region) => region.len,
         }
@@ -92,11 +95,15 @@ pub enum Front<'a> {
 /// `sendfile`) is the transport's.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// Whole segments, older than `tail`.
+    /// What comes before the unsealed end of `copied`.
     segments: VecDeque<Segment>,
-    /// The buffer that small writes are copied into.
-    tail: BytesMut,
-    /// Bytes queued: segments and tail.
+    /// The buffer that small writes are copied into, those of all segments one after the other.
+    copied: Vec<u8>,
+    /// How many bytes at its front the transport has taken.
+    taken: usize,
+    /// Up to where it belongs to segments; what follows comes last of all.
+    sealed: usize,
+    /// Bytes queued: segments and the rest of `copied`.
     len: u64,
     /// Bytes taken by the transport since the beginning.
     sent: u64,
@@ -125,27 +132,33 @@ impl Output {
     // Inlined, that a copy of known length becomes a few stores.
     #[inline(always)]
     pub fn put(&mut self, bytes: &[u8]) {
-        if self.tail.capacity() - self.tail.len() < bytes.len() {
+        if self.copied.capacity() - self.copied.len() < bytes.len() {
             self.reserve(bytes.len());
         }
-        self.tail.extend_from_slice(bytes);
+        self.copied.extend_from_slice(bytes);
         self.len += bytes.len() as u64;
     }
 
     /// Makes room for `additional` bytes of coming [`put`](Self::put)s.
     #[inline(never)]
     pub fn reserve(&mut self, additional: usize) {
-        if self.tail.capacity() == 0 {
+        if self.copied.capacity() == 0 {
             self.begin();
         }
-        self.tail.reserve(additional);
+        // What has been taken is dropped at times, lest a queue that is never empty grow for ever.
+        if self.taken > SPARE.max(self.copied.len() / 2) {
+            self.copied.drain(..self.taken);
+            self.sealed -= self.taken;
+            self.taken = 0;
+        }
+        self.copied.reserve(additional);
     }
 
     /// Takes the thread's spare buffer, or makes one.
     #[cold]
     fn begin(&mut self) {
-        self.tail = TAIL.take();
-        self.tail.reserve(1024);
+        self.copied = COPIED.take();
+        self.copied.reserve(1024);
     }
 
     /// Queues `bytes`: without copying when they are [large](COPY_BELOW), else as [`put`](Self::put).
@@ -173,8 +186,8 @@ impl Output {
     pub fn front(&self) -> Option<Front<'_>> {
         match self.segments.front() {
             Some(Segment::File(region)) => Some(Front::File(region)),
-            Some(Segment::Bytes(_)) => Some(Front::Bytes),
-            None if self.tail.is_empty() => None,
+            Some(Segment::Copied(_) | Segment::Bytes(_)) => Some(Front::Bytes),
+            None if self.len == 0 => None,
             None => Some(Front::Bytes),
         }
     }
@@ -183,15 +196,23 @@ impl Output {
     /// slices were filled.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
+        let mut at = self.taken;
         for segment in &self.segments {
-            let (Segment::Bytes(bytes), true) = (segment, filled < slices.len()) else {
+            if filled == slices.len() {
                 return filled;
+            }
+            slices[filled] = match segment {
+                Segment::Copied(length) => {
+                    at += length;
+                    IoSlice::new(&self.copied[at - length..at])
+                }
+                Segment::Bytes(bytes) => IoSlice::new(bytes),
+                Segment::File(_) => return filled,
             };
-            slices[filled] = IoSlice::new(bytes);
             filled += 1;
         }
-        if filled < slices.len() && !self.tail.is_empty() {
-            slices[filled] = IoSlice::new(&self.tail);
+        if filled < slices.len() && self.sealed < self.copied.len() {
+            slices[filled] = IoSlice::new(&self.copied[at..]);
             filled += 1;
         }
         filled
@@ -207,24 +228,31 @@ impl Output {
         self.sent += count;
         let mut left = count;
         while let Some(segment) = self.segments.front_mut() {
-            if left < segment.len() {
-                match segment {
-                    // `left` is below the length of an in-memory buffer, so it fits in usize.
-                    Segment::Bytes(bytes) => bytes.advance(left as usize),
-                    Segment::File(region) => {
-                        region.offset += left;
-                        region.len -= left;
-                    }
+            let whole = segment.len();
+            let part = left.min(whole);
+            match segment {
+                // A part of an in-memory buffer, so it fits in usize.
+                Segment::Copied(length) => {
+                    *length -= part as usize;
+                    self.taken += part as usize;
                 }
+                Segment::Bytes(bytes) => bytes.advance(part as usize),
+                Segment::File(region) => {
+                    region.offset += part;
+                    region.len -= part;
+                }
+            }
+            if part < whole {
                 return;
             }
-            left -= segment.len();
+            left -= part;
             self.segments.pop_front();
         }
-        if left as usize == self.tail.len() {
-            self.tail.clear();
-        } else {
-            self.tail.advance(left as usize);
+        self.taken += left as usize;
+        self.sealed = self.sealed.max(self.taken);
+        if self.taken == self.copied.len() {
+            self.copied.clear();
+            (self.taken, self.sealed) = (0, 0);
         }
     }
 
@@ -233,10 +261,10 @@ impl Output {
         if self.len > 0 {
             return;
         }
-        if self.tail.capacity() > 0 {
-            let tail = std::mem::take(&mut self.tail);
-            if tail.capacity() <= SPARE {
-                TAIL.set(tail);
+        if self.copied.capacity() > 0 {
+            let copied = std::mem::take(&mut self.copied);
+            if copied.capacity() <= SPARE {
+                COPIED.set(copied);
             }
         }
         if self.segments.capacity() > 0 {
@@ -272,8 +300,13 @@ impl Output {
     /// When a file region cannot be read whole.
     pub fn take(&mut self) -> io::Result<Bytes> {
         let mut all = BytesMut::with_capacity(self.len as usize);
+        let mut at = self.taken;
         for segment in &self.segments {
             match segment {
+                Segment::Copied(length) => {
+                    all.extend_from_slice(&self.copied[at..at + length]);
+                    at += length;
+                }
                 Segment::Bytes(bytes) => all.extend_from_slice(bytes),
                 Segment::File(region) => {
                     let start = all.len();
@@ -286,15 +319,17 @@ impl Output {
                 }
             }
         }
-        all.extend_from_slice(&self.tail);
+        all.extend_from_slice(&self.copied[at..]);
         self.advance(self.len);
         Ok(all.freeze())
     }
 
-    /// Closes the tail, so that a segment can follow it.
+    /// What was copied so far comes before the segment that follows.
     fn seal(&mut self) {
-        if !self.tail.is_empty() {
-            self.segments.push_back(Segment::Bytes(self.tail.split().freeze()));
+        let unsealed = self.copied.len() - self.sealed;
+        if unsealed > 0 {
+            self.segments.push_back(Segment::Copied(unsealed));
+            self.sealed = self.copied.len();
         }
     }
 }
@@ -362,6 +397,23 @@ mod tests {
             assert_eq!(output.take().expect("the file is whole"), whole[cut..]);
             assert!(output.is_empty() && output.front().is_none());
         }
+    }
+
+    #[test]
+    fn a_queue_that_is_never_empty_does_not_grow() {
+        let (mut output, mut put, mut taken) = (Output::default(), 0_u8, 0_u8);
+        for _ in 0..100_000 {
+            for _ in 0..3 {
+                output.put(&[put; 7]);
+                put = put.wrapping_add(1);
+            }
+            while output.len() > 7 {
+                assert_eq!(gathered(&output)[0][..7], [taken; 7]);
+                output.advance(7);
+                taken = taken.wrapping_add(1);
+            }
+        }
+        assert!(output.copied.capacity() <= 4 * SPARE, "{}", output.copied.capacity());
     }
 
     #[test]

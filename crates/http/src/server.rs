@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE};
@@ -17,7 +17,7 @@ use crate::body::Content;
 use crate::files::Files;
 use crate::incoming::{Filler, Incoming};
 use crate::session;
-use crate::spare;
+use crate::spare::Spare;
 use crate::{Blame, Body, BodyLength, Error, Event, Limits, Outgoing, Timeouts};
 
 mod access;
@@ -116,9 +116,12 @@ impl<H: Handler> Server<H> {
                     begin(conn, &mut response, &mut logged)?
                 }
                 Next::Owed => {
-                    let handled = pin!(poll_fn(|cx| match handling.as_mut().as_pin_mut() {
-                        Some(future) => poll_caught(future, cx),
-                        None => Poll::Pending,
+                    let handled = pin!(poll_fn(|cx| {
+                        let mut polled = Poll::Pending;
+                        if let Some(future) = handling.as_mut().as_pin_mut() {
+                            poll_caught(future, cx, &mut polled);
+                        }
+                        polled
                     }));
                     let mut response = Box::pin(wait(conn, handled)).await?;
                     handling.set(None);
@@ -150,9 +153,12 @@ impl<H: Handler> Server<H> {
         handle: impl Fn(Request<Incoming>) -> F,
     ) -> Poll<Result<Next, Error>> {
         let mut waited = handling.is_some();
+        let mut spare = Spare::take();
         loop {
             if let Some(future) = handling.as_mut().as_pin_mut() {
-                let Poll::Ready(response) = &mut poll_caught(future, cx) else {
+                let mut polled = Poll::Pending;
+                poll_caught(future, cx, &mut polled);
+                let Poll::Ready(response) = &mut polled else {
                     let owed = !conn.wire().output.is_empty();
                     return if owed { Poll::Ready(Ok(Next::Owed)) } else { Poll::Pending };
                 };
@@ -163,14 +169,21 @@ impl<H: Handler> Server<H> {
                 if let Some(content) = begin(conn, response, logged)? {
                     return Poll::Ready(Ok(Next::Content(content)));
                 }
+                spare.give_back(response.headers_mut());
                 self.log(conn, logged, true);
             }
             let incoming = Incoming::empty(conn.peer().clone(), conn.tls().cloned());
             let mut request = Request::new(incoming);
+            spare.equip(request.headers_mut());
             let head =
                 conn.poll_next_with(cx, |session, wire| session.receive_head(wire, &mut request));
-            if ready!(head)?.is_none() {
-                return Poll::Ready(Ok(Next::End));
+            match head? {
+                Poll::Ready(Some(())) => {}
+                Poll::Ready(None) => return Poll::Ready(Ok(Next::End)),
+                Poll::Pending => {
+                    spare.give_back(request.headers_mut());
+                    return Poll::Pending;
+                }
             }
             if self.access_log.is_some() {
                 *logged = Some(Box::new(Logged::new(conn.peer(), &request)));
@@ -212,7 +225,11 @@ impl<H: Handler> Server<H> {
             Incoming::streamed(conn.peer().clone(), conn.tls().cloned(), length);
         let filler = unread.insert(filler);
         let mut handling = pin!(self.handler.handle(request.map(|_| incoming)));
-        let mut handling = poll_fn(|cx| poll_caught(handling.as_mut(), cx));
+        let mut handling = poll_fn(|cx| {
+            let mut polled = Poll::Pending;
+            poll_caught(handling.as_mut(), cx, &mut polled);
+            polled
+        });
         loop {
             let ready = poll_fn(|cx| match Pin::new(&mut handling).poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -390,19 +407,19 @@ enum End {
     Cut,
 }
 
-/// What the handler returns, or a 500 if it panics: one bad request must not look like a dead server.
+/// Puts what the handler returns into `polled`, or a 500 if it panics: one bad request must not look
+/// like a dead server.
+// Put, not returned: a response is large enough for that to be felt.
 #[inline]
 fn poll_caught(
     handling: Pin<&mut impl Future<Output = Response<Body>>>,
     cx: &mut Context<'_>,
-) -> Poll<Response<Body>> {
-    // Put, not returned: what comes through `catch_unwind` is copied once more.
-    let mut polled = Poll::Pending;
-    if catch_unwind(AssertUnwindSafe(|| polled = handling.poll(cx))).is_err() {
+    polled: &mut Poll<Response<Body>>,
+) {
+    if catch_unwind(AssertUnwindSafe(|| *polled = handling.poll(cx))).is_err() {
         error!("a handler panicked");
-        polled = Poll::Ready(internal_error());
+        *polled = Poll::Ready(internal_error());
     }
-    polled
 }
 
 /// What a client gets to know of an error of ours: nothing but that it is one.
@@ -464,10 +481,9 @@ fn say(
             return Ok(Some(content));
         }
     };
-    let said =
-        session.respond(response.status(), response.headers(), length, data, &mut wire.output);
-    spare::give_back(response.headers_mut());
-    said.map(|()| None)
+    session
+        .respond(response.status(), response.headers(), length, data, &mut wire.output)
+        .map(|()| None)
 }
 
 impl<H> fmt::Debug for Server<H> {

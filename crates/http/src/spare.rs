@@ -3,7 +3,7 @@
 //! A map costs two allocations and as many frees. The one of a response that was written is emptied
 //! and becomes the next request's; each thread keeps one.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use http::HeaderMap;
 
@@ -11,28 +11,47 @@ use http::HeaderMap;
 const MOST: usize = 64;
 
 thread_local! {
-    static MAP: RefCell<Option<HeaderMap>> = const { RefCell::new(None) };
+    static MAP: Cell<Option<HeaderMap>> = const { Cell::new(None) };
 }
 
-/// Makes an empty map that has no room one that has, if one was given back.
-#[inline]
-pub(crate) fn equip(map: &mut HeaderMap) {
-    MAP.with_borrow_mut(|spare| {
-        if let Some(spare) = spare {
-            std::mem::swap(spare, map);
+/// The spare map of a thread, for as long as one has it in hand.
+pub(crate) struct Spare(HeaderMap);
+
+impl Spare {
+    /// The thread's, or none yet.
+    pub(crate) fn take() -> Self {
+        Self(MAP.take().unwrap_or_default())
+    }
+
+    /// Makes an empty map one that has room, if there is one.
+    #[inline]
+    pub(crate) fn equip(&mut self, map: &mut HeaderMap) {
+        std::mem::swap(&mut self.0, map);
+    }
+
+    /// Takes a map that is no longer needed.
+    #[inline]
+    pub(crate) fn give_back(&mut self, map: &mut HeaderMap) {
+        if (1..=MOST).contains(&map.capacity()) {
+            map.clear();
+            // Swapped, because to drop even an empty map costs something.
+            std::mem::swap(&mut self.0, map);
         }
-    });
+    }
 }
 
-/// Takes a map that is no longer needed.
-#[inline]
+impl Drop for Spare {
+    fn drop(&mut self) {
+        if self.0.capacity() > 0 {
+            MAP.set(Some(std::mem::take(&mut self.0)));
+        }
+    }
+}
+
+/// Takes a map that is no longer needed, from one who has no [`Spare`] in hand.
 pub(crate) fn give_back(map: &mut HeaderMap) {
     if (1..=MOST).contains(&map.capacity()) {
         map.clear();
-        MAP.with_borrow_mut(|spare| match spare {
-            // Swapped, because to drop even an empty map costs something.
-            Some(spare) => std::mem::swap(spare, map),
-            None => *spare = Some(std::mem::take(map)),
-        });
+        MAP.set(Some(std::mem::take(map)));
     }
 }

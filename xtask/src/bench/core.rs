@@ -68,7 +68,7 @@ fn load(plan: &Plan, server: &Server, in_flight: u32, seconds: u32) -> Result<Do
 fn goals(scenarios: &[Scenario]) -> Vec<Goal> {
     let rate = |title: &str, (ours, theirs): (&str, &str)| {
         let scenario = scenarios.iter().find(|scenario| scenario.title == title)?;
-        Some(scenario.of(ours)?.rate.median() / scenario.of(theirs)?.rate.median())
+        Some(scenario.of(ours)?.rate.ratio(&scenario.of(theirs)?.rate))
     };
     let goal = |title: &str, pair, what: &str, least| Goal {
         what: format!("{title}: messages/s ÷ {what}"),

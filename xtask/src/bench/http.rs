@@ -291,7 +291,7 @@ fn goals(scenarios: &[Scenario]) -> Vec<Goal> {
         scenarios.iter().find(|scenario| scenario.title == title)?.of(name)
     };
     let cost = |title: &str, ours: &str, theirs: &str| {
-        Some(of(title, ours)?.cost.median() / of(title, theirs)?.cost.median())
+        Some(of(title, ours)?.cost.ratio(&of(title, theirs)?.cost))
     };
     let cheaper = |title: &str, ours: &str, theirs: &str, most: f64| Goal {
         what: format!("{title}: CPU of {ours} ÷ {theirs}"),
@@ -300,7 +300,7 @@ fn goals(scenarios: &[Scenario]) -> Vec<Goal> {
     };
     let throughput = || {
         let (ours, theirs) = (of(files::LARGE, WEB)?, of(files::LARGE, NGINX_FILE)?);
-        Some(ours.rate.median() / theirs.rate.median())
+        Some(ours.rate.ratio(&theirs.rate))
     };
     vec![
         cheaper(SMALL_ONE, HANDLER, HYPER, 1.0),

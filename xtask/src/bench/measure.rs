@@ -75,6 +75,11 @@ impl Series {
         }
     }
 
+    /// This by `other`, round by round: what was slow in one round was slow for both.
+    pub fn ratio(&self, other: &Self) -> f64 {
+        Self(self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect()).median()
+    }
+
     pub fn least(&self) -> f64 {
         self.0.iter().copied().fold(f64::INFINITY, f64::min)
     }
@@ -196,16 +201,29 @@ fn stat(pid: u32) -> Option<Vec<String>> {
     (fields.len() > 12).then_some(fields)
 }
 
-/// CPU time that a process and its children have used, user and system, in seconds.
+/// CPU time that a process and its children have used, user and system, in seconds: of all threads
+/// that are still there, to the nanosecond, or by the clock ticks of /proc/PID/stat where the kernel
+/// counts no better.
 pub fn cpu(pid: u32) -> Result<f64> {
     stat(pid).with_context(|| format!("process {pid} has ended"))?;
-    let ticks: u64 = family(pid)
-        .into_iter()
-        .filter_map(stat)
-        .flat_map(|fields| [fields[11].parse::<u64>(), fields[12].parse()])
-        .flatten()
-        .sum();
-    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    Ok(family(pid).into_iter().filter_map(|pid| scheduled(pid).or_else(|| ticks(pid))).sum())
+}
+
+/// The sum of /proc/PID/task/*/schedstat.
+fn scheduled(pid: u32) -> Option<f64> {
+    let mut nanoseconds = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        // A thread may end while we look.
+        let Ok(text) = fs::read_to_string(task.path().join("schedstat")) else { continue };
+        nanoseconds += text.split(' ').next()?.parse::<u64>().ok()?;
+    }
+    (nanoseconds > 0).then_some(nanoseconds as f64 / 1e9)
+}
+
+fn ticks(pid: u32) -> Option<f64> {
+    let fields = stat(pid)?;
+    let ticks = fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?;
+    Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 /// The sum of a line of /proc/PID/status (`VmRSS`, `VmHWM`) over a process and its children, in KiB.
@@ -228,6 +246,8 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
         assert!(median(&[]).is_nan());
+        let series = |values: &[f64]| Series(values.to_vec());
+        assert_eq!(series(&[1.0, 4.0, 9.0]).ratio(&series(&[2.0, 2.0, 3.0])), 2.0);
     }
 
     #[test]
@@ -235,6 +255,7 @@ mod tests {
         let pid = std::process::id();
         assert!(family(pid).contains(&pid));
         assert!(cpu(pid).unwrap() >= 0.0);
+        assert!(ticks(pid).unwrap() >= 0.0);
         assert!(memory(pid, "VmHWM") > 100);
         assert!(cpu(u32::MAX).is_err());
     }

@@ -91,8 +91,8 @@ impl Page {
             "Each server is loaded once a round, alternately, {rounds} rounds after one to warm up; \
              figures are medians, the least and the most beside them. CPU is user and system time of \
              the server's processes from /proc, divided by the units of work its load counted. \
-             *Ours ÷ this* compares the CPU of the first line with that of the line: below 1, ours \
-             needs less. Memory is the peak (VmHWM) since the server started.\n\n"
+             *Ours ÷ this* compares the CPU of the first line with that of the line, round by round, \
+             and is the median of that: below 1, ours needs less. Memory is the peak (VmHWM) since the server started.\n\n"
         );
         if self.quick {
             text += "**A quick run: too short to quote.**\n\n";
@@ -121,7 +121,7 @@ fn table(text: &mut String, scenario: &Scenario) -> std::fmt::Result {
 
 fn row(measured: &Measured, ours: &Measured) -> String {
     let name = format!("{} {}", measured.name, measured.version);
-    let ratio = ours.cost.median() / measured.cost.median();
+    let ratio = ours.cost.ratio(&measured.cost);
     format!(
         "| {} | {} | {} | {ratio:.2} | {:.1} |",
         name.trim(),

@@ -1,6 +1,8 @@
 //! Fields, and what they say about the framing.
 
-use bytes::Bytes;
+use std::ops::Range;
+
+use bytes::{Buf, Bytes};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::find::find;
@@ -148,7 +150,7 @@ fn trim_ows(mut bytes: &[u8]) -> &[u8] {
 /// out. Written into the message that is being built: moving a map about costs more than filling it.
 #[inline(always)]
 pub(super) fn head_fields(
-    head: &Bytes,
+    head: Bytes,
     scan: &Scan,
     fields: &mut HeaderMap,
     facts: &mut Facts,
@@ -166,7 +168,7 @@ pub fn trailers(section: &Bytes, scan: &Scan) -> Result<HeaderMap> {
     ends.push(0);
     ends.extend_from_slice(scan.ends());
     let mut fields = HeaderMap::new();
-    field_lines(section, &ends, &mut fields, |name, _| {
+    field_lines(section.clone(), &ends, &mut fields, |name, _| {
         let framing = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::HOST];
         if framing.contains(name) { Err(Fault::Trailer) } else { Ok(()) }
     })?;
@@ -176,7 +178,7 @@ pub fn trailers(section: &Bytes, scan: &Scan) -> Result<HeaderMap> {
 /// The lines between each two of `ends` as fields, each shown to `observe`.
 #[inline(always)]
 fn field_lines(
-    section: &Bytes,
+    mut section: Bytes,
     ends: &[u32],
     fields: &mut HeaderMap,
     mut observe: impl FnMut(&HeaderName, &[u8]) -> Result<(), Fault>,
@@ -184,10 +186,18 @@ fn field_lines(
     let Some((&first, ends)) = ends.split_first() else { return Ok(()) };
     fields.reserve(ends.len());
     let mut next = first as usize;
-    for &line in ends {
+    for (at, &line) in ends.iter().enumerate() {
         let (begin, end) = (next, line as usize - 2);
         next = line as usize;
-        let (name, value) = field_line(section, begin, end).map_err(|why| fault(why, begin))?;
+        let (name, value) = field_line(&section[begin..end]).map_err(|why| fault(why, begin))?;
+        // To count one more user of a buffer takes its time, so the last one takes our place.
+        let last = at + 1 == ends.len();
+        let mut bytes = if last { std::mem::take(&mut section) } else { section.clone() };
+        bytes.truncate(begin + value.end);
+        bytes.advance(begin + value.start);
+        // The constructor refuses every control character but the tab, which is all that we ask.
+        let value = HeaderValue::from_maybe_shared(bytes)
+            .map_err(|_| fault(Fault::FieldValue, begin))?;
         observe(&name, value.as_bytes()).map_err(|why| fault(why, begin))?;
         fields.append(name, value);
     }
@@ -212,15 +222,10 @@ fn field_name(name: &[u8]) -> Result<HeaderName, Fault> {
     })
 }
 
-/// `field-line = field-name ":" OWS field-value OWS` (RFC 9112 §5) at `begin..end`, without its line
-/// end. The value is a slice of `section`.
+/// `field-line = field-name ":" OWS field-value OWS` (RFC 9112 §5), without its line end: the name,
+/// and where the value is.
 #[inline(always)]
-fn field_line(
-    section: &Bytes,
-    begin: usize,
-    end: usize,
-) -> Result<(HeaderName, HeaderValue), Fault> {
-    let line = &section[begin..end];
+fn field_line(line: &[u8]) -> Result<(HeaderName, Range<usize>), Fault> {
     if let [b' ' | b'\t', ..] = line {
         return Err(Fault::Folding);
     }
@@ -234,8 +239,5 @@ fn field_line(
     while from < to && matches!(line[to - 1], b' ' | b'\t') {
         to -= 1;
     }
-    // The constructor refuses every control character but the tab, which is all that we ask.
-    let value = HeaderValue::from_maybe_shared(section.slice(begin + from..begin + to))
-        .map_err(|_| Fault::FieldValue)?;
-    Ok((name, value))
+    Ok((name, from..to))
 }

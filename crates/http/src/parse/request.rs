@@ -10,7 +10,6 @@ use super::fields::head_fields;
 use super::host::is_authority_form;
 use super::{BodyKind, Facts, Scan, fault, is_host};
 use crate::error::{Error, Fault, Result, Unsupported};
-use crate::spare;
 
 /// `request-line *( field-line CRLF ) CRLF` (RFC 9112 §2.1) that `scan` has found whole.
 ///
@@ -22,14 +21,14 @@ use crate::spare;
 pub fn request(head: &Bytes, scan: &Scan) -> Result<(Request<()>, Facts, BodyKind)> {
     let mut request = Request::new(());
     let mut facts = Facts::default();
-    let body = request_into(head, scan, &mut request, &mut facts)?;
+    let body = request_into(head.clone(), scan, &mut request, &mut facts)?;
     Ok((request, facts, body))
 }
 
-/// [`request`], written into one that is new, and its facts into empty ones: to return them would be
-/// to copy them.
+/// [`request`], written into one that is new, whose map of fields may have room, and its facts into
+/// empty ones: to return them would be to copy them.
 pub(crate) fn request_into<B>(
-    head: &Bytes,
+    head: Bytes,
     scan: &Scan,
     request: &mut Request<B>,
     facts: &mut Facts,
@@ -39,9 +38,8 @@ pub(crate) fn request_into<B>(
     // A new request's target is that already.
     let root = head[target.0..target.1] == *b"/" && method != Method::CONNECT;
     if !root {
-        *request.uri_mut() = request_target(head, target, &method)?;
+        *request.uri_mut() = request_target(&head, target, &method)?;
     }
-    spare::equip(request.headers_mut());
     head_fields(head, scan, request.headers_mut(), facts)?;
     let http10 = version == Version::HTTP_10;
     if facts.hosts > 1 || facts.bad_host || facts.hosts == 0 && !http10 {

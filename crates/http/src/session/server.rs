@@ -259,7 +259,7 @@ impl Server {
         };
         let head = wire.input.split_to(length).freeze();
         let mut facts = Facts::default();
-        let parsed = parse::request_into(&head, &self.scan, request, &mut facts);
+        let parsed = parse::request_into(head, &self.scan, request, &mut facts);
         self.scan.clear();
         let base = self.consumed;
         self.consumed += length as u64;
