@@ -32,6 +32,7 @@ use crate::{Peer, Protocol, Transport, Wire, tls};
 mod hooks;
 mod link;
 mod step;
+pub(crate) mod turn;
 
 pub use hooks::{Allowance, Direction, Shape, Tap};
 use link::Link;
@@ -76,7 +77,7 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     /// As `next`.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<P::In>, P::Error>> {
-        if !self.link.asleep && !self.link.wire.input.is_empty() {
+        if !self.link.asleep && !self.link.wire.input.is_empty() && turn::current() == 0 {
             self.link.begin(self.protocol.deadline());
         }
         self.poll_next_with(cx, P::receive)
@@ -86,8 +87,8 @@ impl<P: Protocol> Connection<P> {
     /// `receive` must keep: for a protocol that has more than one, say because an event is so large
     /// that it is better written where it belongs than returned.
     ///
-    /// While input is buffered it does not look at the clock, which would be looked at for each of many
-    /// pipelined requests: who waited for something else in between sets `wire().now`.
+    /// Outside a reactor it does not look at the clock while input is buffered, which would be looked at
+    /// for each of many pipelined requests: who waited for something else in between sets `wire().now`.
     ///
     /// # Errors
     /// As [`next`](Self::next), and those of `receive`.
@@ -99,7 +100,7 @@ impl<P: Protocol> Connection<P> {
     ) -> Poll<Result<Option<T>, P::Error>> {
         // Woken while we wait for input: the protocol has seen what there is.
         let mut asked = std::mem::take(&mut self.link.asleep);
-        if !asked && self.link.wire.input.is_empty() {
+        if !asked && self.link.is_new_turn() {
             self.link.begin(self.protocol.deadline());
         }
         loop {

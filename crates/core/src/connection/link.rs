@@ -1,6 +1,6 @@
 //! The part of a connection that does not depend on the protocol: bytes, buffers, the timer.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -14,12 +14,15 @@ use tracing::warn;
 
 use super::hooks::{Allowance, Direction, Hooks};
 use super::step::{Until, Woke};
+use super::turn;
 use crate::{Front, Peer, Transport, Wire};
 
 /// Bytes a quiet connection reads at once, through a buffer that it shares with all of its thread.
 const SCRATCH: usize = 16 * 1024;
 /// Bytes a busy connection reads at once, into a buffer of its own.
 const BUSY: usize = 64 * 1024;
+/// A connection that waits keeps an input buffer below this size, in bytes.
+const KEPT: usize = 512;
 /// Bytes of a file read at once for a transport without `sendfile`.
 const FILE_AT_ONCE: usize = 64 * 1024;
 /// Segments handed to one vectored write.
@@ -32,7 +35,7 @@ const HIGH_WATER: u64 = 64 * 1024;
 thread_local! {
     /// Where quiet connections read. Only what has come is then copied into a buffer of its size, so
     /// that a connection which waits holds no buffer at all.
-    static READ: RefCell<Box<[u8]>> = RefCell::default();
+    static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A wire, the transport it belongs to, and what is needed to move bytes between them.
@@ -59,6 +62,8 @@ pub(super) struct Link {
     unflushed: bool,
     /// The last read filled its buffer: read into a larger one.
     busy: bool,
+    /// The poll in which we last looked at the clock.
+    turn: u64,
     /// The deadline that woke the protocol last.
     fired: Option<Instant>,
     /// Since when the transport has taken nothing of what is owed.
@@ -89,6 +94,7 @@ impl Link {
             closing: false,
             unflushed: false,
             busy: false,
+            turn: 0,
             fired: None,
             stalled: None,
             active: now,
@@ -108,6 +114,16 @@ impl Link {
         let now = now();
         let before = deadline.and_then(|deadline| deadline.checked_sub(Duration::from_nanos(1)));
         self.wire.now = before.map_or(now, |before| now.min(before).max(self.wire.now));
+    }
+
+    /// Whether the caller may have been away since we last looked at the clock. Where polls are not
+    /// counted, whether it is cheap to say so: nothing has come that could be answered at once.
+    #[inline]
+    pub(super) fn is_new_turn(&mut self) -> bool {
+        match turn::current() {
+            0 => self.wire.input.is_empty(),
+            turn => std::mem::replace(&mut self.turn, turn) != turn,
+        }
     }
 
     pub(super) fn is_above_high_water(&self) -> bool {
@@ -251,7 +267,9 @@ impl Link {
     fn release(&mut self) {
         self.quiet = self.wire.output.is_empty() && !self.unflushed;
         self.wire.output.release();
-        if self.wire.input.is_empty() && self.wire.input.capacity() > 0 {
+        // A small buffer is kept, though what is split off it may be all that is left: when that is
+        // dropped, the next read is made into it again without asking the allocator.
+        if self.wire.input.is_empty() && self.wire.input.try_reclaim(KEPT) {
             self.wire.input = BytesMut::new();
         }
     }
@@ -375,6 +393,7 @@ impl Link {
             ready!(self.poll_read_scratch(cx, room))?
         };
         self.wire.now = now();
+        self.turn = turn::current();
         self.wire.eof = count == 0;
         self.peer.count_received(count as u64);
         if let Some(hooks) = &self.hooks {
@@ -396,7 +415,7 @@ impl Link {
     fn poll_read_scratch(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
         let mut scratch = READ.take();
         if scratch.is_empty() {
-            scratch = vec![0; SCRATCH].into();
+            scratch = vec![0; SCRATCH];
         }
         let mut buffer = ReadBuf::new(&mut scratch[..room.min(SCRATCH)]);
         let read = Pin::new(&mut self.transport).poll_read(cx, &mut buffer);

@@ -10,6 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, warn};
 
 use super::{Entered, Inner, Listening, Phase};
+use crate::connection::turn;
 use crate::endpoint::{AcceptError, Accepted, Bound, Listener};
 use crate::{Connection, Factory, Peer, Refusal};
 
@@ -153,7 +154,8 @@ fn serve<F: Factory>(
     let opening = Box::pin(open(inner, factory.clone(), accepted));
     async move {
         let Some((entered, connection)) = opening.await else { return };
-        if let Err(error) = factory.serve(connection).await {
+        let serving = turn::counted(entered.peer.id(), factory.serve(connection));
+        if let Err(error) = serving.await {
             let Entered { peer, .. } = &entered;
             debug!(id = peer.id(), peer = %peer.address(), %error, "the connection failed");
         }

@@ -1,4 +1,4 @@
-//! Memory: an idle connection holds none.
+//! Memory: an idle connection holds next to none.
 
 use std::time::Duration;
 
@@ -10,17 +10,18 @@ use tokio::time::timeout;
 use crate::talk::Talk;
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_waits_holds_no_buffer() {
+async fn a_connection_that_waits_holds_no_buffer_worth_naming() {
     let (ours, mut theirs) = Transport::memory();
     let mut conn = Connection::new(Talk::default(), ours);
-    for size in [10, 1000] {
+    for size in [10, 600, 1000] {
         theirs.write_all(&vec![b'x'; size]).await.expect("it fits");
         theirs.write_all(b"\n").await.expect("it fits");
         let line = conn.next().await.expect("a line").expect("not the end");
         conn.send(line).await.expect("below the mark");
         let _ = timeout(Duration::from_secs(1), conn.next()).await.expect_err("nothing more");
-        assert_eq!(conn.wire().input.capacity(), 0);
-        assert_eq!(format!("{:?}", conn.wire().output).matches("b\"\"").count(), 1);
+        assert!(!conn.wire().input.try_reclaim(512), "{size} bytes are kept");
+        let output = format!("{:?}", conn.wire().output);
+        assert!(output.contains("copied: [],"), "{output}");
         theirs.read_exact(&mut vec![0; size + 1]).await.expect("the echo");
     }
 }

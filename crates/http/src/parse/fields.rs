@@ -196,8 +196,8 @@ fn field_lines(
         bytes.truncate(begin + value.end);
         bytes.advance(begin + value.start);
         // The constructor refuses every control character but the tab, which is all that we ask.
-        let value = HeaderValue::from_maybe_shared(bytes)
-            .map_err(|_| fault(Fault::FieldValue, begin))?;
+        let value =
+            HeaderValue::from_maybe_shared(bytes).map_err(|_| fault(Fault::FieldValue, begin))?;
         observe(&name, value.as_bytes()).map_err(|why| fault(why, begin))?;
         fields.append(name, value);
     }

@@ -3,18 +3,28 @@
 use std::error::Error;
 
 use bytes::Bytes;
-use ropewalk_core::{Connection, Lines, Protocol, Raw, Transport};
-use tokio::net::TcpListener;
+use ropewalk_core::{BoxError, Connection, Factory, Lines, Peer, Protocol, Raw, Reactor, Refusal};
 
-async fn echo<P>(mut connection: Connection<P>) -> Result<(), P::Error>
+/// Echoes what a protocol, made by a function, yields.
+struct Echo<P>(fn() -> P);
+
+impl<P> Factory for Echo<P>
 where
-    P: Protocol<In = Bytes>,
+    P: Protocol<In = Bytes, Error: Into<BoxError> + Send> + Send + 'static,
     Bytes: Into<P::Out>,
 {
-    while let Some(item) = connection.next().await? {
-        connection.send(item).await?;
+    type Protocol = P;
+
+    fn build(&self, _peer: &Peer) -> Result<P, Refusal> {
+        Ok(self.0())
     }
-    Ok(connection.close().await?)
+
+    async fn serve(&self, mut connection: Connection<P>) -> Result<(), BoxError> {
+        while let Some(item) = connection.next().await.map_err(Into::into)? {
+            connection.send(item).await.map_err(Into::into)?;
+        }
+        Ok(connection.close().await?)
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -27,18 +37,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(&address).await?;
-        loop {
-            let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
-            let transport = Transport::tcp(stream);
-            if lines {
-                let connection = Connection::new(Lines::lf(), transport);
-                tokio::spawn(async { drop(echo(connection).await) });
-            } else {
-                let connection = Connection::new(Raw, transport);
-                tokio::spawn(async { drop(echo(connection).await) });
-            }
+        let reactor = Reactor::new()?;
+        let endpoint = format!("tcp:{address}");
+        if lines {
+            reactor.listen(&endpoint, Echo(Lines::lf)).await?;
+        } else {
+            reactor.listen(&endpoint, Echo(|| Raw)).await?;
         }
+        Ok(reactor.run().await?)
     })
 }
