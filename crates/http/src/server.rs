@@ -59,13 +59,14 @@ pub struct Server<H> {
     limits: Limits,
     timeouts: Timeouts,
     access_log: Option<Arc<dyn AccessLog>>,
+    half_close: bool,
 }
 
 impl<H: Handler> Server<H> {
     /// A server with the default limits and timeouts, and no access log.
     pub fn new(handler: H) -> Self {
         let (limits, timeouts) = (Limits::default(), Timeouts::default());
-        Self { handler, limits, timeouts, access_log: None }
+        Self { handler, limits, timeouts, access_log: None, half_close: false }
     }
 
     /// The caps on what a client may send.
@@ -89,15 +90,28 @@ impl<H: Handler> Server<H> {
         self
     }
 
+    /// Whether a client may end its direction while a response's stream is silent, and still gets the
+    /// rest. If not, which is the default, that is taken for its leaving: the stream is dropped, and
+    /// the connection ends at once rather than when there is something to send again. Responses that
+    /// keep nobody waiting are sent whole to either.
+    #[must_use]
+    pub fn half_close(mut self, allowed: bool) -> Self {
+        self.half_close = allowed;
+        self
+    }
+
     /// One request after the other, until the connection ends.
-    async fn exchanges(&self, conn: &mut Connection<session::Server>) -> Result<End, Error> {
-        let mut logged = None;
+    async fn exchanges(
+        &self,
+        conn: &mut Connection<session::Server>,
+        logged: &mut Option<Box<Logged>>,
+    ) -> Result<End, Error> {
         loop {
             // The handler's future, made where it is polled.
             let mut handling = pin!(None);
             let handle = |request| self.handler.handle(request);
             let next =
-                poll_fn(|cx| self.poll_exchanges(cx, conn, handling.as_mut(), &mut logged, handle));
+                poll_fn(|cx| self.poll_exchanges(cx, conn, handling.as_mut(), logged, handle));
             let mut unread = None;
             let content = match next.await? {
                 Next::End => return Ok(End::Whole),
@@ -113,7 +127,7 @@ impl<H: Handler> Server<H> {
                     {
                         conn.queue(Outgoing::proceed())?;
                     }
-                    begin(conn, &mut response, &mut logged)?
+                    begin(conn, &mut response, logged)?
                 }
                 Next::Owed => {
                     let handled = pin!(poll_fn(|cx| match handling.as_mut().as_pin_mut() {
@@ -122,14 +136,14 @@ impl<H: Handler> Server<H> {
                     }));
                     let mut response = Box::pin(wait(conn, handled)).await?;
                     handling.set(None);
-                    begin(conn, &mut response, &mut logged)?
+                    begin(conn, &mut response, logged)?
                 }
             };
             let sent = match content {
-                Some(content) => Box::pin(send_rest(conn, content, unread)).await,
+                Some(content) => Box::pin(send_rest(conn, content, unread, self.half_close)).await,
                 None => Ok(Ok(())),
             };
-            self.log(conn, &mut logged, matches!(sent, Ok(Ok(()))));
+            self.log(conn, logged, matches!(sent, Ok(Ok(()))));
             if let Err(error) = sent? {
                 error!(id = conn.peer().id(), %error, "a response's body failed");
                 return Ok(End::Cut);
@@ -195,6 +209,16 @@ impl<H: Handler> Server<H> {
             let said = if whole { said(conn) } else { conn.peer().sent() };
             let bytes = said.saturating_sub(logged.before);
             log.entry(&logged.entry.end(logged.status, bytes));
+        }
+    }
+
+    /// Tells the log of what the session has answered by itself, if that is how the connection ended.
+    #[cold]
+    fn log_refused(&self, conn: &Connection<session::Server>, logged: Option<Box<Logged>>) {
+        if let (Some(log), Some(refused)) = (&self.access_log, conn.protocol().refused()) {
+            let known = logged.map(|logged| logged.entry);
+            let entry = known.unwrap_or_else(|| Entry::refused(conn.peer(), refused));
+            log.entry(&entry.end(refused.status, refused.bytes));
         }
     }
 
@@ -292,7 +316,11 @@ impl<H: Handler> Factory for Server<H> {
         let mut live = Live(Some(conn));
         async move {
             let Some(conn) = &mut live.0 else { return Ok(()) };
-            let ended = self.exchanges(conn).await;
+            let mut logged = None;
+            let ended = self.exchanges(conn, &mut logged).await;
+            if ended.is_err() {
+                self.log_refused(conn, logged);
+            }
             match live.0.take() {
                 Some(conn) => end(conn, ended).await,
                 None => Ok(()),

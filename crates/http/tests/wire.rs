@@ -8,6 +8,7 @@
 //! | `wire/order.rs` | pipelining, slow handlers, panics, what keeps a connection and what ends it |
 //! | `wire/time.rs` | deadlines, as the client sees them |
 //! | `wire/stop.rs` | the graceful stop, and refusals |
+//! | `wire/leaving.rs` | clients that leave while a response is under way |
 //! | `wire/facts.rs` | access log, `Date`, who the client is |
 
 #![cfg(feature = "io")]
@@ -15,6 +16,8 @@
 
 #[path = "wire/facts.rs"]
 mod facts;
+#[path = "wire/leaving.rs"]
+mod leaving;
 #[path = "wire/order.rs"]
 mod order;
 #[path = "wire/requests.rs"]
