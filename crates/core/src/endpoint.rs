@@ -79,6 +79,7 @@ mod print;
 pub mod proxy;
 pub mod race;
 mod registry;
+mod roles;
 mod socks5;
 mod tcp;
 mod tls;
@@ -223,15 +224,7 @@ impl Endpoint {
     }
 
     fn open(&self) -> io::Result<Bound> {
-        let misplaced = self.0.leaf.only_for_clients();
-        let mut misplaced =
-            misplaced.or_else(|| self.0.wrappers.iter().find_map(Wrapper::only_for_clients));
-        if let Some(key) = misplaced.take() {
-            return Err(invalid(format!("{key}= is for connecting: leave it out")));
-        }
-        if self.is_datagram() && !self.0.wrappers.is_empty() {
-            return Err(invalid("nothing goes around udp:"));
-        }
+        self.0.is_for_listening()?;
         // Certificates first: a mistake there must not have opened a port.
         let steps = self.0.wrappers.iter().rev().map(|wrapper| self.step(wrapper));
         let steps = steps.collect::<io::Result<_>>()?;
