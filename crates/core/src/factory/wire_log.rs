@@ -1,5 +1,6 @@
 //! A look at the conversation.
 
+mod named;
 mod usual;
 
 use std::collections::VecDeque;
