@@ -166,7 +166,7 @@ pub use error::{Blame, Error, Result};
 #[cfg(feature = "io")]
 pub use incoming::Incoming;
 #[cfg(feature = "io")]
-pub use server::{AccessLog, Entry, Handler, Server};
+pub use server::{AccessLog, Entry, Handler, Server, Switch};
 pub use types::{BodyLength, Event, Limits, Outgoing, Pace, Timeouts};
 
 #[cfg(doctest)]

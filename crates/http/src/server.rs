@@ -14,6 +14,7 @@ use ropewalk_core::{BoxError, Connection, Factory, Peer, Refusal};
 use tracing::{debug, error};
 
 use crate::body::Content;
+use crate::error::Misuse;
 use crate::files::Files;
 use crate::incoming::{Filler, Incoming};
 use crate::session;
@@ -23,9 +24,11 @@ use crate::{Blame, Body, BodyLength, Error, Event, Limits, Outgoing, Timeouts};
 mod access;
 mod date;
 mod send;
+mod switch;
 
 pub use access::{AccessLog, Entry};
 use send::send_rest;
+pub use switch::Switch;
 
 /// Answers requests.
 ///
@@ -140,6 +143,10 @@ impl<H: Handler> Server<H> {
                 }
             };
             let sent = match content {
+                Some(Content::Switch(switch)) => {
+                    self.log(conn, logged, true);
+                    return Ok(End::Switched(switch));
+                }
                 Some(content) => Box::pin(send_rest(conn, content, unread, self.half_close)).await,
                 None => Ok(Ok(())),
             };
@@ -395,6 +402,7 @@ impl Drop for Live {
 async fn end(conn: Connection<session::Server>, ended: Result<End, Error>) -> Result<(), BoxError> {
     let failed = match ended {
         Ok(End::Whole) => return Ok(conn.close().await?),
+        Ok(End::Switched(switch)) => return Box::pin(switch.throw(conn)).await,
         Ok(End::Cut) => {
             conn.abort();
             return Ok(());
@@ -414,6 +422,8 @@ async fn end(conn: Connection<session::Server>, ended: Result<End, Error>) -> Re
 enum End {
     /// Every response was sent whole.
     Whole,
+    /// It is another protocol's from now on.
+    Switched(Switch),
     /// A body failed in its middle: the client must not take what it has for the whole.
     Cut,
 }
@@ -470,7 +480,11 @@ fn say(
     if let Some(logged) = logged {
         (logged.status, logged.before) = (response.status(), said(conn));
     }
-    if conn.is_stopping() {
+    let switch = response.body().is_switch();
+    if switch && !conn.protocol().switches(response.status()) {
+        return Err(Error::Misuse(Misuse::Upgrade));
+    }
+    if conn.is_stopping() && !switch {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let (session, wire) = conn.split();

@@ -6,6 +6,7 @@
 //! | `wire/requests.rs` | content that comes in: back-pressure, 100-continue, what is not read, what is cut short |
 //! | `wire/responses.rs` | every kind of body to every kind of client; a failed one never looks whole |
 //! | `wire/order.rs` | pipelining, slow handlers, panics, what keeps a connection and what ends it |
+//! | `wire/switch.rs` | connections that are handed over: Upgrade and CONNECT |
 //! | `wire/time.rs` | deadlines, as the client sees them |
 //! | `wire/stop.rs` | the graceful stop, and refusals |
 //! | `wire/leaving.rs` | clients that leave while a response is under way |
@@ -26,6 +27,8 @@ mod requests;
 mod responses;
 #[path = "wire/stop.rs"]
 mod stop;
+#[path = "wire/switch.rs"]
+mod switch;
 #[path = "wire/talk.rs"]
 mod talk;
 #[path = "wire/time.rs"]

@@ -37,7 +37,7 @@ async fn send_content(
     half_close: bool,
 ) -> Result<Result<(), BoxError>, Error> {
     match content {
-        Content::Empty => {}
+        Content::Empty | Content::Switch(_) => {}
         Content::Bytes(bytes) => conn.send(bytes).await?,
         Content::File(region) => conn.send(region).await?,
         Content::Pieces(pieces) => {

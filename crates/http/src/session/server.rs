@@ -2,6 +2,7 @@
 
 mod answer;
 mod refused;
+mod switch;
 
 use std::time::Instant;
 

@@ -280,7 +280,7 @@ impl Server {
     }
 
     /// Whether nothing of the request is missing, reported or not.
-    fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         self.unread() == 0
     }
 
