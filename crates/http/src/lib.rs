@@ -165,6 +165,8 @@ pub use body::Body;
 pub use error::{Blame, Error, Result};
 #[cfg(feature = "io")]
 pub use incoming::Incoming;
+#[cfg(feature = "tower")]
+pub use server::Tower;
 #[cfg(feature = "io")]
 pub use server::{AccessLog, Entry, Handler, Server, Switch};
 pub use types::{BodyLength, Event, Limits, Outgoing, Pace, Timeouts};

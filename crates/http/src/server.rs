@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE};
+use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use ropewalk_core::{BoxError, Connection, Factory, Peer, Refusal};
 use tracing::{debug, error};
@@ -23,12 +23,18 @@ use crate::{Blame, Body, BodyLength, Error, Event, Limits, Outgoing, Timeouts};
 
 mod access;
 mod date;
+mod plain;
 mod send;
 mod switch;
+#[cfg(feature = "tower")]
+mod tower;
 
 pub use access::{AccessLog, Entry};
+use plain::plain;
 use send::send_rest;
 pub use switch::Switch;
+#[cfg(feature = "tower")]
+pub use tower::Tower;
 
 /// Answers requests.
 ///
@@ -445,11 +451,8 @@ fn poll_caught(
 
 /// What a client gets to know of an error of ours: nothing but that it is one.
 fn internal_error() -> Response<Body> {
-    let mut response = Response::new(Body::from("Internal Server Error\n"));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let mut response = plain(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
