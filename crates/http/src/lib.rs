@@ -168,7 +168,10 @@ pub use incoming::Incoming;
 #[cfg(feature = "tower")]
 pub use server::Tower;
 #[cfg(feature = "io")]
-pub use server::{AccessLog, Entry, Handler, Server, Switch};
+pub use server::{
+    AccessLog, AnyHandler, BadHost, BadRedirect, Entry, Handler, Hosts, HttpsOnly, Redirect,
+    Server, Switch,
+};
 pub use types::{BodyLength, Event, Limits, Outgoing, Pace, Timeouts};
 
 #[cfg(doctest)]

@@ -22,15 +22,21 @@ use crate::spare;
 use crate::{Blame, Body, BodyLength, Error, Event, Limits, Outgoing, Timeouts};
 
 mod access;
+mod any;
 mod date;
+mod hosts;
 mod plain;
+mod redirect;
 mod send;
 mod switch;
 #[cfg(feature = "tower")]
 mod tower;
 
 pub use access::{AccessLog, Entry};
+pub use any::AnyHandler;
+pub use hosts::{BadHost, Hosts};
 use plain::plain;
+pub use redirect::{BadRedirect, HttpsOnly, Redirect};
 use send::send_rest;
 pub use switch::Switch;
 #[cfg(feature = "tower")]
