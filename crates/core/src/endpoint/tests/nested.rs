@@ -288,3 +288,16 @@ fn what_an_endpoint_is_for_is_known_before_anything_is_opened() {
         assert_eq!(endpoint.check_connect().is_ok(), connects, "{text}");
     }
 }
+
+#[test]
+fn a_password_is_not_shown() {
+    for text in [
+        "socks5:a:1:tcp:b.c:2:user=me:password=hunter2",
+        "http-connect:a:1:b.c:2:user=me:password=hunter2",
+    ] {
+        let endpoint = Endpoint::parse(text).unwrap();
+        let shown = format!("{endpoint:?} {:?} {}", endpoint.wrappers(), endpoint.redacted());
+        assert!(!shown.contains("hunter2") && shown.contains("me"), "{shown}");
+        assert_eq!(endpoint.to_string().matches("hunter2").count(), 1);
+    }
+}
