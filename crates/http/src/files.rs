@@ -203,8 +203,9 @@ impl Files {
             Method::OPTIONS => Ok(pages::options()),
             _ => Ok(pages::method_not_allowed(method)),
         };
-        let answer = answer.unwrap_or_else(|problem| problem.page(asked));
-        self.0.dress(asked, answer)
+        let mut answer = answer.unwrap_or_else(|problem| problem.page(asked));
+        self.0.dress(asked, &mut answer);
+        answer
     }
 }
 

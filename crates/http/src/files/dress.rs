@@ -91,23 +91,20 @@ impl Shared {
     }
 
     /// Puts on an answer what the owner wants on it.
-    pub(super) fn dress(&self, asked: Asked<'_>, response: Response<Body>) -> Response<Body> {
+    pub(super) fn dress(&self, asked: Asked<'_>, response: &mut Response<Body>) {
         let status = response.status();
-        let mut response = match self.settings.error_pages.get(&status) {
-            Some(path) => self.with_page(asked, path, response),
-            None => response,
-        };
-        replace(response.headers_mut(), &self.settings.headers);
-        response
+        if !status.is_success()
+            && let Some(path) = self.settings.error_pages.get(&status)
+        {
+            self.put_page(asked, path, response);
+        }
+        if !self.settings.headers.is_empty() {
+            replace(response.headers_mut(), &self.settings.headers);
+        }
     }
 
-    /// The same answer with the owner's page.
-    fn with_page(
-        &self,
-        asked: Asked<'_>,
-        path: &Path,
-        mut response: Response<Body>,
-    ) -> Response<Body> {
+    /// Puts the owner's page in the place of ours.
+    fn put_page(&self, asked: Asked<'_>, path: &Path, response: &mut Response<Body>) {
         match self.page(path) {
             Ok((page, media)) => {
                 let fields = response.headers_mut();
@@ -115,13 +112,12 @@ impl Shared {
                 fields.remove(CONTENT_SECURITY_POLICY);
                 fields.remove(CONTENT_LENGTH);
                 fields.insert(CONTENT_TYPE, media);
-                *response.body_mut() = Body::from(page);
-                pages::without_body(asked.method, response)
+                *response.body_mut() = page.into();
+                pages::take_body(asked.method, response);
             }
             Err(error) => {
                 let path = path.display();
                 tracing::warn!(%path, %error, "cannot read the page for an error");
-                response
             }
         }
     }
