@@ -41,7 +41,7 @@ pub fn problems() -> Result<Vec<String>> {
 
 fn rustdoc() -> Result<Vec<String>> {
     let mut command = cargo();
-    command.args(["doc", "--workspace", "--no-deps", "--quiet"]);
+    command.args(["doc", "--workspace", "--all-features", "--no-deps", "--quiet"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
     let ran = process::run(&command, LIMIT)?;
     Ok(if ran.status.success() { Vec::new() } else { vec![ran.all()] })

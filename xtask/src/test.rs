@@ -94,7 +94,8 @@ fn steps(options: &Options) -> Result<Vec<Step>> {
     add(
         "clippy",
         Box::new(|| {
-            let arguments = ["clippy", "--workspace", "--all-targets", "--quiet", "--"];
+            let arguments =
+                ["clippy", "--workspace", "--all-features", "--all-targets", "--quiet", "--"];
             check(cargo().args(arguments).args(["-D", "warnings"]))
         }),
     );
@@ -106,13 +107,28 @@ fn steps(options: &Options) -> Result<Vec<Step>> {
     add(
         "examples and commands",
         Box::new(|| {
-            check(cargo().args(["build", "--workspace", "--examples", "--bins", "--quiet"]))
+            check(cargo().args([
+                "build",
+                "--workspace",
+                "--all-features",
+                "--examples",
+                "--bins",
+                "--quiet",
+            ]))
         }),
     );
     add("tests", Box::new(tests));
     add(
         "doc tests",
-        Box::new(|| counted(cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]))),
+        Box::new(|| {
+            counted(cargo().args([
+                "test",
+                "--workspace",
+                "--all-features",
+                "--doc",
+                "--no-fail-fast",
+            ]))
+        }),
     );
     add("documentation", Box::new(|| all(docs::problems()?)));
     add("licences and sources", Box::new(deny));
@@ -151,19 +167,41 @@ fn without_io(package: &str) -> Result<Outcome> {
 
 fn tests() -> Result<Outcome> {
     if process::find("cargo-nextest").is_some() {
-        let arguments = ["nextest", "run", "--workspace", "--no-fail-fast", "--no-tests=pass"];
+        let arguments = [
+            "nextest",
+            "run",
+            "--workspace",
+            "--all-features",
+            "--no-fail-fast",
+            "--no-tests=pass",
+        ];
         let quiet = ["--cargo-quiet", "--status-level=fail", "--final-status-level=fail"];
         let outcome = counted(cargo().args(arguments).args(quiet))?;
         ignored()?;
         return Ok(outcome);
     }
-    counted(cargo().args(["test", "--workspace", "--all-targets", "--no-fail-fast", "--quiet"]))
+    counted(cargo().args([
+        "test",
+        "--workspace",
+        "--all-features",
+        "--all-targets",
+        "--no-fail-fast",
+        "--quiet",
+    ]))
 }
 
 /// Names the tests that nextest only counts as skipped.
 fn ignored() -> Result<()> {
     let mut list = cargo();
-    list.args(["nextest", "list", "--workspace", "--cargo-quiet", "--message-format", "oneline"]);
+    list.args([
+        "nextest",
+        "list",
+        "--workspace",
+        "--all-features",
+        "--cargo-quiet",
+        "--message-format",
+        "oneline",
+    ]);
     let ran = process::run(list.args(["--run-ignored", "only"]), LIMIT)?;
     for test in ran.out().lines() {
         println!("  ignored unless asked for: {test}");

@@ -29,6 +29,7 @@ use rustls::pki_types::ServerName;
 use crate::endpoint::HANDSHAKE_TIME;
 use crate::{Peer, Protocol, Transport, Wire, tls};
 
+mod ended;
 mod hooks;
 mod link;
 mod step;

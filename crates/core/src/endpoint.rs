@@ -73,12 +73,14 @@ mod http_connect;
 mod inherited;
 mod layers;
 mod listener;
+mod login;
 mod memory;
 mod parse;
 mod print;
 pub mod proxy;
 pub mod race;
 mod registry;
+mod roles;
 mod socks5;
 mod tcp;
 mod tls;
@@ -99,6 +101,7 @@ pub use http_connect::HttpConnect;
 pub use inherited::Systemd;
 pub use layers::{CustomLeaf, Leaf, Wrapper};
 pub use listener::{AcceptError, Accepted, Listener};
+pub use login::Login;
 pub use memory::Memory;
 pub use parse::{Argument, Arguments, Error, MAX_LAYERS};
 pub use proxy::Proxy;
@@ -223,15 +226,7 @@ impl Endpoint {
     }
 
     fn open(&self) -> io::Result<Bound> {
-        let misplaced = self.0.leaf.only_for_clients();
-        let mut misplaced =
-            misplaced.or_else(|| self.0.wrappers.iter().find_map(Wrapper::only_for_clients));
-        if let Some(key) = misplaced.take() {
-            return Err(invalid(format!("{key}= is for connecting: leave it out")));
-        }
-        if self.is_datagram() && !self.0.wrappers.is_empty() {
-            return Err(invalid("nothing goes around udp:"));
-        }
+        self.0.is_for_listening()?;
         // Certificates first: a mistake there must not have opened a port.
         let steps = self.0.wrappers.iter().rev().map(|wrapper| self.step(wrapper));
         let steps = steps.collect::<io::Result<_>>()?;

@@ -9,6 +9,24 @@ use bytes::Bytes;
 
 use crate::{Connection, Peer, Protocol};
 
+/// What wrapping factories hand on as it is: the words of a refusal, and, if they have nothing to do
+/// with it, the serving.
+macro_rules! hand_on {
+    (refusal) => {
+        fn refusal(&self, why: &crate::Refusal) -> bytes::Bytes {
+            self.inner.refusal(why)
+        }
+    };
+    (serve) => {
+        fn serve(
+            &self,
+            connection: crate::Connection<Self::Protocol>,
+        ) -> impl Future<Output = Result<(), crate::BoxError>> + Send {
+            // Not `async`: a future of ours would hold the connection a second time.
+            self.inner.serve(connection)
+        }
+    };
+}
 mod accept_rate;
 mod access;
 mod at_most;

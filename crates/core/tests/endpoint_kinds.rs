@@ -119,7 +119,7 @@ fn endpoints_are_made_in_code() {
     let mut tcp = Tcp::new("example.org".parse::<Host>().unwrap(), 80);
     tcp.nodelay = false;
     let mut proxy = Socks5::new("10.0.0.1".parse::<Host>().unwrap(), 1080);
-    proxy.login = Some(("me".into(), "a:b".into()));
+    proxy.login = Some(ropewalk_core::endpoint::Login::new("me", "a:b"));
     let endpoint = Endpoint::new(tcp).wrap(proxy);
     let text = "socks5:10.0.0.1:1080:tcp:example.org:80:user=me:password=a\\:b:nodelay=off";
     assert_eq!(endpoint.to_string(), text);

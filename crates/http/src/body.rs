@@ -15,6 +15,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use ropewalk_core::FileRegion;
 
+use crate::Switch;
+
 /// Any error, boxed: what a streamed body may fail with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -27,7 +29,7 @@ const FILE_FRAME: u64 = 64 * 1024;
 /// A response body.
 ///
 /// Made by [`Body::empty`], by `From` for everything that is bytes already, by [`Body::file`],
-/// [`Body::pieces`] and [`Body::stream`]. A server takes it apart with [`Body::into_content`], which
+/// [`Body::pieces`], [`Body::stream`] and, to end HTTP, a [`Switch`]. A server takes it apart with [`Body::into_content`], which
 /// costs nothing.
 ///
 /// ```
@@ -55,6 +57,8 @@ pub enum Content {
     Pieces(VecDeque<Piece>),
     /// Frames that are still to be made.
     Stream(BoxBody),
+    /// Nothing more of HTTP: another protocol takes the connection over.
+    Switch(Switch),
 }
 
 /// One element of a body in [pieces](Body::pieces).
@@ -114,6 +118,7 @@ impl Body {
             Content::File(region) => Some(region.len),
             Content::Pieces(pieces) => Some(pieces.iter().map(Piece::len).sum()),
             Content::Stream(stream) => stream.size_hint().exact(),
+            Content::Switch(_) => Some(0),
         }
     }
 
@@ -128,10 +133,21 @@ impl Body {
         matches!(self.content, Content::Stream(_))
     }
 
+    /// Whether the connection is to be handed over.
+    pub(crate) fn is_switch(&self) -> bool {
+        matches!(self.content, Content::Switch(_))
+    }
+
     /// Takes the body apart.
     #[must_use]
     pub fn into_content(self) -> Content {
         self.content
+    }
+}
+
+impl From<Switch> for Body {
+    fn from(switch: Switch) -> Self {
+        Self { content: Content::Switch(switch) }
     }
 }
 
@@ -181,7 +197,7 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let content = &mut self.get_mut().content;
         let next = match content {
-            Content::Empty => None,
+            Content::Empty | Content::Switch(_) => None,
             Content::Bytes(bytes) => Some(Ok(std::mem::take(bytes))),
             Content::File(region) => Some(read_some(region)),
             Content::Pieces(pieces) => next_piece(pieces),
@@ -212,7 +228,7 @@ impl http_body::Body for Body {
 /// Whether a body that is not a stream has nothing left.
 fn is_done(content: &Content) -> bool {
     match content {
-        Content::Empty => true,
+        Content::Empty | Content::Switch(_) => true,
         Content::Bytes(bytes) => bytes.is_empty(),
         Content::File(region) => region.len == 0,
         Content::Pieces(pieces) => pieces.is_empty(),
@@ -249,6 +265,7 @@ impl fmt::Debug for Content {
             Self::File(region) => f.debug_tuple("File").field(region).finish(),
             Self::Pieces(pieces) => f.debug_tuple("Pieces").field(pieces).finish(),
             Self::Stream(_) => f.write_str("Stream(..)"),
+            Self::Switch(switch) => switch.fmt(f),
         }
     }
 }

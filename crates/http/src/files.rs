@@ -18,9 +18,11 @@
 //! | `conditional`, `range` | whether it is to be sent, and what of it |
 //! | `found`, `cache` | the file, its validators and its bytes |
 //! | `listing`, `pages` | what is shown where there is no file |
+//! | `dress` | what the folder's owner wants on every answer |
 
 mod cache;
 mod conditional;
+mod dress;
 mod encoding;
 mod found;
 mod listing;
@@ -31,10 +33,11 @@ mod path;
 mod range;
 mod reply;
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use rustix::fs::Dir;
@@ -76,6 +79,15 @@ pub struct Settings {
     pub sendfile_from: u64,
     /// Small files are kept in memory. Default none: each is opened and read for each request.
     pub cache: Option<Cache>,
+    /// For how long a file that was sent stays fresh in the caches of clients: `Cache-Control: max-age`
+    /// in seconds (RFC 9111 §5.2.2.1). Default none: clients ask each time, and get a 304.
+    pub max_age: Option<Duration>,
+    /// Fields on every answer, errors too, in the place of those of the same names. None of those that
+    /// frame or identify a message: [`Files::new`] refuses them. Default none.
+    pub headers: HeaderMap,
+    /// Pages in the place of the built-in ones for errors, by status: files below the root, of at most
+    /// 1 MiB, read each time. The status stays what it is. Default none.
+    pub error_pages: BTreeMap<StatusCode, PathBuf>,
     /// Names are opened component by component even where the kernel has `openat2`, for sandboxes
     /// that end a process for that call. Default false.
     pub without_openat2: bool,
@@ -93,6 +105,9 @@ impl Default for Settings {
             ranges_most: 16,
             sendfile_from: 32 * 1024,
             cache: None,
+            max_age: None,
+            headers: HeaderMap::new(),
+            error_pages: BTreeMap::new(),
             without_openat2: false,
         }
     }
@@ -111,6 +126,7 @@ struct Shared {
     settings: Settings,
     store: Option<Store>,
     boundaries: reply::Boundaries,
+    freshness: Option<HeaderValue>,
 }
 
 /// What is asked.
@@ -136,8 +152,10 @@ impl Files {
     /// Serves the folder at `root`, which is held open from now on: renaming it changes nothing.
     ///
     /// # Errors
-    /// When it cannot be opened or is no folder; the error names it.
+    /// When it cannot be opened or is no folder, or a page for an error is not in it; the error names
+    /// it. When a field is not to be set.
     pub fn new(root: impl AsRef<Path>, settings: Settings) -> io::Result<Self> {
+        settings.check()?;
         let path = root.as_ref();
         let root =
             Root::open(path, settings.follow_links, settings.without_openat2).map_err(|error| {
@@ -145,7 +163,10 @@ impl Files {
             })?;
         let store = settings.cache.clone().map(Store::new);
         let boundaries = reply::Boundaries::default();
-        Ok(Self(Arc::new(Shared { root, settings, store, boundaries })))
+        let freshness = settings.max_age.map(dress::freshness);
+        let shared = Shared { root, settings, store, boundaries, freshness };
+        shared.check_pages()?;
+        Ok(Self(Arc::new(shared)))
     }
 
     /// The settings it was made with.
@@ -173,18 +194,18 @@ impl Files {
         headers: &HeaderMap,
         now: SystemTime,
     ) -> Response<Body> {
-        if *method == Method::OPTIONS {
-            return pages::options();
-        }
-        if *method != Method::GET && *method != Method::HEAD {
-            return pages::method_not_allowed(method);
-        }
         let asked = Asked { method, uri, headers, now };
-        let answer = match self.0.answer(asked) {
-            Err(Problem::Changed) => self.0.answer(asked),
-            answer => answer,
+        let answer = match *method {
+            Method::GET | Method::HEAD => match self.0.answer(asked) {
+                Err(Problem::Changed) => self.0.answer(asked),
+                answer => answer,
+            },
+            Method::OPTIONS => Ok(pages::options()),
+            _ => Ok(pages::method_not_allowed(method)),
         };
-        answer.unwrap_or_else(|problem| problem.page(asked))
+        let mut answer = answer.unwrap_or_else(|problem| problem.page(asked));
+        self.0.dress(asked, &mut answer);
+        answer
     }
 }
 

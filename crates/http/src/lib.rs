@@ -35,7 +35,9 @@
 //! }
 //! ```
 //!
-//! A folder is served by [`files::Files`] in the handler's place.
+//! A folder is served by [`files::Files`] in the handler's place; [`Hosts`], [`Redirect`] and
+//! [`HttpsOnly`] are handlers around others, [`Switch`] is how one takes the connection over (Upgrade,
+//! CONNECT), and with the feature `tower` any service of `tower` is one: an axum `Router`.
 //!
 //! # A session by hand
 //!
@@ -106,6 +108,8 @@
 //! | [`body`] | what a handler gives back: bytes, files, streams |
 //! | [`Incoming`] | a request's content while it comes in, and who sent it |
 //! | [`Server`], [`Handler`], [`AccessLog`] | the server |
+//! | [`Hosts`], [`Redirect`], [`HttpsOnly`], [`AnyHandler`] | handlers around others |
+//! | [`Switch`] | another protocol on the connection |
 //! | [`files`] | a folder, served |
 //!
 //! # What is implemented
@@ -113,7 +117,8 @@
 //! | document | sections | here |
 //! |---|---|---|
 //! | RFC 9110, semantics | §5.5, §5.6 fields; §6.5 trailers; §7.2 Host; §8.6 Content-Length | [`parse`], [`session`] |
-//! | | §9.3.2 HEAD, §9.3.6 CONNECT; §10.1.1 Expect; §7.8 Upgrade | [`session`] |
+//! | | §9.3.2 HEAD, §9.3.6 CONNECT; §10.1.1 Expect; §7.8 Upgrade | [`session`], [`Switch`] |
+//! | | §7.2 Host, §15.4 redirection, §15.5.20 misdirected requests | [`Hosts`], [`Redirect`] |
 //! | | §8.8 validators, §12.5.3 Accept-Encoding, §13 conditions, §14 ranges | [`files`] |
 //! | RFC 9112, HTTP/1.1 | §2 to §5 messages, lines, fields; §6, §7 content and chunked | [`parse`], [`session`] |
 //! | | §9 connections: keep-alive, pipelining, close, also of HTTP/1.0 | [`session`] |
@@ -129,6 +134,10 @@
 //!
 //! On by default. Without it there are [`types`], [`parse`], [`emit`], [`session`] and [`error`], and tokio
 //! is not among the dependencies.
+//!
+//! # The feature `tower`
+//!
+//! Off by default. With it there is `Tower`, a handler around a `tower_service::Service`.
 //!
 //! # What is deliberately absent
 //!
@@ -165,8 +174,13 @@ pub use body::Body;
 pub use error::{Blame, Error, Result};
 #[cfg(feature = "io")]
 pub use incoming::Incoming;
+#[cfg(feature = "tower")]
+pub use server::Tower;
 #[cfg(feature = "io")]
-pub use server::{AccessLog, Entry, Handler, Server};
+pub use server::{
+    AccessLog, AnyHandler, BadHost, BadRedirect, Entry, Handler, Hosts, HttpsOnly, Redirect,
+    Server, Switch,
+};
 pub use types::{BodyLength, Event, Limits, Outgoing, Pace, Timeouts};
 
 #[cfg(doctest)]

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE};
+use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
 use ropewalk_core::{BoxError, Connection, Factory, Peer, Refusal};
 use tracing::{debug, error};
 
 use crate::body::Content;
+use crate::error::Misuse;
 use crate::files::Files;
 use crate::incoming::{Filler, Incoming};
 use crate::session;
@@ -21,11 +22,25 @@ use crate::spare::Spare;
 use crate::{Blame, Body, BodyLength, Error, Event, Limits, Outgoing, Timeouts};
 
 mod access;
+mod any;
 mod date;
+mod hosts;
+mod plain;
+mod redirect;
 mod send;
+mod switch;
+#[cfg(feature = "tower")]
+mod tower;
 
 pub use access::{AccessLog, Entry};
+pub use any::AnyHandler;
+pub use hosts::{BadHost, Hosts};
+use plain::plain;
+pub use redirect::{BadRedirect, HttpsOnly, Redirect};
 use send::send_rest;
+pub use switch::Switch;
+#[cfg(feature = "tower")]
+pub use tower::Tower;
 
 /// Answers requests.
 ///
@@ -59,13 +74,14 @@ pub struct Server<H> {
     limits: Limits,
     timeouts: Timeouts,
     access_log: Option<Arc<dyn AccessLog>>,
+    half_close: bool,
 }
 
 impl<H: Handler> Server<H> {
     /// A server with the default limits and timeouts, and no access log.
     pub fn new(handler: H) -> Self {
         let (limits, timeouts) = (Limits::default(), Timeouts::default());
-        Self { handler, limits, timeouts, access_log: None }
+        Self { handler, limits, timeouts, access_log: None, half_close: false }
     }
 
     /// The caps on what a client may send.
@@ -89,15 +105,28 @@ impl<H: Handler> Server<H> {
         self
     }
 
+    /// Whether a client may end its direction while a response's stream is silent, and still gets the
+    /// rest. If not, which is the default, that is taken for its leaving: the stream is dropped, and
+    /// the connection ends at once rather than when there is something to send again. Responses that
+    /// keep nobody waiting are sent whole to either.
+    #[must_use]
+    pub fn half_close(mut self, allowed: bool) -> Self {
+        self.half_close = allowed;
+        self
+    }
+
     /// One request after the other, until the connection ends.
-    async fn exchanges(&self, conn: &mut Connection<session::Server>) -> Result<End, Error> {
-        let mut logged = None;
+    async fn exchanges(
+        &self,
+        conn: &mut Connection<session::Server>,
+        logged: &mut Option<Box<Logged>>,
+    ) -> Result<End, Error> {
         loop {
             // The handler's future, made where it is polled.
             let mut handling = pin!(None);
             let handle = |request| self.handler.handle(request);
             let next =
-                poll_fn(|cx| self.poll_exchanges(cx, conn, handling.as_mut(), &mut logged, handle));
+                poll_fn(|cx| self.poll_exchanges(cx, conn, handling.as_mut(), logged, handle));
             let mut unread = None;
             let content = match next.await? {
                 Next::End => return Ok(End::Whole),
@@ -113,7 +142,7 @@ impl<H: Handler> Server<H> {
                     {
                         conn.queue(Outgoing::proceed())?;
                     }
-                    begin(conn, &mut response, &mut logged)?
+                    begin(conn, &mut response, logged)?
                 }
                 Next::Owed => {
                     let handled = pin!(poll_fn(|cx| {
@@ -125,14 +154,18 @@ impl<H: Handler> Server<H> {
                     }));
                     let mut response = Box::pin(wait(conn, handled)).await?;
                     handling.set(None);
-                    begin(conn, &mut response, &mut logged)?
+                    begin(conn, &mut response, logged)?
                 }
             };
             let sent = match content {
-                Some(content) => Box::pin(send_rest(conn, content, unread)).await,
+                Some(Content::Switch(switch)) => {
+                    self.log(conn, logged, true);
+                    return Ok(End::Switched(switch));
+                }
+                Some(content) => Box::pin(send_rest(conn, content, unread, self.half_close)).await,
                 None => Ok(Ok(())),
             };
-            self.log(conn, &mut logged, matches!(sent, Ok(Ok(()))));
+            self.log(conn, logged, matches!(sent, Ok(Ok(()))));
             if let Err(error) = sent? {
                 error!(id = conn.peer().id(), %error, "a response's body failed");
                 return Ok(End::Cut);
@@ -208,6 +241,16 @@ impl<H: Handler> Server<H> {
             let said = if whole { said(conn) } else { conn.peer().sent() };
             let bytes = said.saturating_sub(logged.before);
             log.entry(&logged.entry.end(logged.status, bytes));
+        }
+    }
+
+    /// Tells the log of what the session has answered by itself, if that is how the connection ended.
+    #[cold]
+    fn log_refused(&self, conn: &Connection<session::Server>, logged: Option<Box<Logged>>) {
+        if let (Some(log), Some(refused)) = (&self.access_log, conn.protocol().refused()) {
+            let known = logged.map(|logged| logged.entry);
+            let entry = known.unwrap_or_else(|| Entry::refused(conn.peer(), refused));
+            log.entry(&entry.end(refused.status, refused.bytes));
         }
     }
 
@@ -309,7 +352,11 @@ impl<H: Handler> Factory for Server<H> {
         let mut live = Live(Some(conn));
         async move {
             let Some(conn) = &mut live.0 else { return Ok(()) };
-            let ended = self.exchanges(conn).await;
+            let mut logged = None;
+            let ended = self.exchanges(conn, &mut logged).await;
+            if ended.is_err() {
+                self.log_refused(conn, logged);
+            }
             match live.0.take() {
                 Some(conn) => end(conn, ended).await,
                 None => Ok(()),
@@ -384,6 +431,7 @@ impl Drop for Live {
 async fn end(conn: Connection<session::Server>, ended: Result<End, Error>) -> Result<(), BoxError> {
     let failed = match ended {
         Ok(End::Whole) => return Ok(conn.close().await?),
+        Ok(End::Switched(switch)) => return Box::pin(switch.throw(conn)).await,
         Ok(End::Cut) => {
             conn.abort();
             return Ok(());
@@ -403,6 +451,8 @@ async fn end(conn: Connection<session::Server>, ended: Result<End, Error>) -> Re
 enum End {
     /// Every response was sent whole.
     Whole,
+    /// It is another protocol's from now on.
+    Switched(Switch),
     /// A body failed in its middle: the client must not take what it has for the whole.
     Cut,
 }
@@ -424,11 +474,8 @@ fn poll_caught(
 
 /// What a client gets to know of an error of ours: nothing but that it is one.
 fn internal_error() -> Response<Body> {
-    let mut response = Response::new(Body::from("Internal Server Error\n"));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let mut response = plain(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -459,7 +506,11 @@ fn say(
     if let Some(logged) = logged {
         (logged.status, logged.before) = (response.status(), said(conn));
     }
-    if conn.is_stopping() {
+    let switch = response.body().is_switch();
+    if switch && !conn.protocol().switches(response.status()) {
+        return Err(Error::Misuse(Misuse::Upgrade));
+    }
+    if conn.is_stopping() && !switch {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let (session, wire) = conn.split();

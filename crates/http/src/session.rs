@@ -35,4 +35,4 @@ mod server;
 mod writer;
 
 pub use client::{Client, ClientIn, ClientOut};
-pub use server::{Server, ServerIn, ServerOut};
+pub use server::{Refused, Server, ServerIn, ServerOut};

@@ -12,11 +12,21 @@ use ropewalk_http::{BodyLength, Event, Outgoing};
 #[path = "../examples/server.rs"]
 mod server;
 
+#[cfg(feature = "tower")]
+#[expect(dead_code, reason = "it is a program of its own too")]
+#[path = "../examples/axum.rs"]
+mod on_axum;
+
 /// The status of the answer to `GET path`, and its content.
 async fn get(conn: &mut Connection<Client>, path: &str) -> Result<(u16, String), BoxError> {
     let request = Request::get(path).header("host", "site.test").body(BodyLength::Empty)?;
     conn.send(request).await?;
     conn.send(Outgoing::End).await?;
+    hear(conn).await
+}
+
+/// The status of the next answer, and its content.
+async fn hear(conn: &mut Connection<Client>) -> Result<(u16, String), BoxError> {
     let (mut status, mut content) = (0, Vec::new());
     while let Some(event) = conn.next().await? {
         match event {
@@ -41,6 +51,35 @@ async fn a_handler_and_a_folder() -> Result<(), BoxError> {
         let manifest = include_str!("../Cargo.toml").to_owned();
         assert_eq!(get(&mut conn, "/Cargo.toml").await?, (200, manifest), "seed {seed}");
         assert_eq!(get(&mut conn, "/absent").await?.0, 404, "seed {seed}");
+        conn.close().await?;
+        assert!(net.stop().await.is_empty(), "seed {seed}");
+    }
+    Ok(())
+}
+
+#[cfg(feature = "tower")]
+#[tokio::test(start_paused = true)]
+async fn an_axum_application() -> Result<(), BoxError> {
+    for seed in 0..5 {
+        let net = Net::seeded(seed);
+        net.listen("site", on_axum::site());
+        let mut conn = net.dial("site", Client::default())?;
+        assert_eq!(get(&mut conn, "/").await?, (200, "Try /hello/you\n".into()), "seed {seed}");
+        for visitor in 1..=2 {
+            let (status, text) = get(&mut conn, "/hello/you").await?;
+            assert_eq!(status, 200, "seed {seed}");
+            assert!(text.starts_with("Hello, you at "), "seed {seed}: {text}");
+            assert!(text.ends_with(&format!("visitor {visitor}.\n")), "seed {seed}: {text}");
+        }
+        assert_eq!(get(&mut conn, "/absent").await?.0, 404, "seed {seed}");
+        assert_eq!(get(&mut conn, "/shout").await?.0, 405, "seed {seed}");
+        for (content, status, heard) in [("loud", 200, "LOUD"), ("", 422, "")] {
+            let request = Request::post("/shout").header("host", "site.test");
+            conn.send(request.body(BodyLength::Unknown)?).await?;
+            conn.send(Outgoing::Data(content.into())).await?;
+            conn.send(Outgoing::End).await?;
+            assert_eq!(hear(&mut conn).await?, (status, heard.to_owned()), "seed {seed}");
+        }
         conn.close().await?;
         assert!(net.stop().await.is_empty(), "seed {seed}");
     }

@@ -3,6 +3,8 @@
 
 #[path = "files/folder.rs"]
 mod folder;
+#[path = "files/owner.rs"]
+mod owner;
 
 use std::fs;
 use std::time::{Duration, SystemTime};

@@ -168,9 +168,15 @@ struct Line<'a> {
     ts: f64,
     connection: u64,
     peer: String,
-    method: &'a str,
-    target: String,
-    version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// What came in their place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<String>,
     status: u16,
     bytes: u64,
     took: f64,
@@ -185,9 +191,10 @@ fn json(entry: &Entry) -> String {
         ts: seconds(entry.time),
         connection: entry.connection,
         peer: entry.peer.to_string(),
-        method: entry.method.as_str(),
-        target: entry.target.to_string(),
-        version: format!("{:?}", entry.version),
+        method: entry.method.as_ref().map(AsRef::as_ref),
+        target: entry.target.as_ref().map(ToString::to_string),
+        version: entry.version.map(|version| format!("{version:?}")),
+        line: entry.line.as_ref().map(|line| line.escape_ascii().to_string()),
         status: entry.status.as_u16(),
         bytes: entry.bytes,
         took: entry.took.as_micros() as f64 / 1e6,

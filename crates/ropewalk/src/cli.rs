@@ -17,7 +17,7 @@ use clap_complete::Shell;
         around others `proxy:`, `socks5:HOST:PORT:`, `http-connect:HOST:PORT:`.",
     after_help = "SIGTERM and SIGINT end open connections in order; a second one ends them at once.\n\
         Exit codes are those of sysexits.h: 64 usage, 66 no input, 69 unavailable, 70 software, \
-        71 system, 73 cannot create, 74 input or output, 77 no permission, 78 configuration.",
+        71 system, 73 cannot create, 74 input or output, 76 protocol, 77 no permission, 78 configuration.",
     max_term_width = 100,
     propagate_version = true,
     subcommand_required = true,

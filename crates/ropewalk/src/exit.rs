@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use ropewalk_core::endpoint;
+use ropewalk_core::{endpoint, tls};
 
 /// Exit codes, with the numbers and meanings of `sysexits.h`. Success is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Code {
     CantCreate = 73,
     /// Reading or writing failed (`EX_IOERR`).
     Io = 74,
+    /// The other end does not speak the protocol that was expected (`EX_PROTOCOL`).
+    Protocol = 76,
     /// This user may not (`EX_NOPERM`).
     NoPermission = 77,
     /// A file was read and is wrong: a certificate, say (`EX_CONFIG`).
@@ -39,6 +41,7 @@ impl Code {
             Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory => Self::NoInput,
             Kind::PermissionDenied => Self::NoPermission,
             Kind::InvalidInput | Kind::Unsupported => Self::Usage,
+            Kind::InvalidData | Kind::UnexpectedEof if is_remote(error) => Self::Protocol,
             Kind::InvalidData => Self::Config,
             Kind::OutOfMemory | Kind::QuotaExceeded => Self::Os,
             Kind::AddrInUse
@@ -56,6 +59,18 @@ impl Code {
             },
         }
     }
+}
+
+/// Whether the other end is to blame for what could not be understood, rather than a file of ours: it
+/// was being connected to, and what failed then is not how TLS was set up here.
+fn is_remote(error: &io::Error) -> bool {
+    let Some(failure) = error.get_ref().and_then(|inner| inner.downcast_ref::<endpoint::Failure>())
+    else {
+        return false;
+    };
+    let ours = failure.cause().get_ref().and_then(|inner| inner.downcast_ref::<tls::Error>());
+    failure.is_connecting()
+        && ours.is_none_or(|error| matches!(error, tls::Error::Handshake { .. }))
 }
 
 impl From<Code> for ExitCode {
@@ -83,6 +98,12 @@ impl Failure {
     #[must_use]
     pub fn endpoint(option: &str, error: &endpoint::Error) -> Self {
         Self::new(Code::Usage, format!("{option}: {error:#}"))
+    }
+
+    /// What was given for `option` does not work.
+    #[must_use]
+    pub fn option(option: &str, error: &io::Error) -> Self {
+        Self::new(Code::of(error), format!("{option}: {error}"))
     }
 
     /// An endpoint that cannot be listened on: the core says why, we say what else to give.
@@ -150,7 +171,11 @@ pub fn print(bytes: &[u8]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use ropewalk_core::endpoint::{BoxFuture, Endpoint, Registry, Resolve};
     use rustix::io::Errno;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
 
@@ -171,6 +196,48 @@ mod tests {
             (Errno::IO, Code::Io),
         ] {
             assert_eq!(Code::of(&errno.into()), code, "{errno}");
+        }
+    }
+
+    /// Knows no name.
+    struct Nobody;
+
+    impl Resolve for Nobody {
+        fn resolve<'a>(&'a self, _: &'a str, _: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+            Box::pin(async { Err(io::Error::other("no such name")) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_wrong_with_the_other_end_is_not_our_configuration() {
+        let registry = Registry::new().with_resolver(Nobody);
+        for name in ["mail", "silent"] {
+            let endpoint = Endpoint::parse_with(&format!("memory:{name}"), &registry);
+            let listener = endpoint.expect("an endpoint").listen().expect("a free name");
+            tokio::spawn(async move {
+                while let Ok(accepted) = listener.accept().await {
+                    let mut transport = accepted.establish().await.expect("no layers");
+                    let greeting: &[u8] = if name == "mail" { b"220 hello\r\n" } else { b"" };
+                    let _ = transport.write_all(greeting).await;
+                    let _ = transport.shutdown().await;
+                    let _ = transport.read_to_end(&mut Vec::new()).await;
+                }
+            });
+        }
+        let pin = "00".repeat(32);
+        for (text, code) in [
+            ("tcp:nowhere.test:80".to_owned(), Code::Unavailable),
+            ("tls:tcp:nowhere.test:80".to_owned(), Code::Unavailable),
+            (format!("tls:memory:mail:name=a.test:pin={pin}"), Code::Protocol),
+            (format!("tls:memory:silent:name=a.test:pin={pin}"), Code::Protocol),
+            ("tls:memory:mail:name=a.test:roots=/nonexistent.pem".to_owned(), Code::NoInput),
+            ("tls:memory:mail:name=a.test:roots=/dev/null".to_owned(), Code::Config),
+            (format!("tls:memory:mail:pin={pin}"), Code::Usage),
+            ("systemd:0".to_owned(), Code::Usage),
+        ] {
+            let endpoint = Endpoint::parse_with(&text, &registry).expect(&text);
+            let error = endpoint.connect().await.expect_err(&text);
+            assert_eq!(Code::of(&error), code, "{text}: {error}");
         }
     }
 }

@@ -91,6 +91,7 @@ impl Forward {
     /// Begins to relay in `reactor`, and says where. Returns where the failure of an only connection
     /// will be.
     async fn start(&self, reactor: &Reactor) -> Result<Arc<Mutex<Option<Failure>>>, Failure> {
+        self.to.check_connect().map_err(|error| Failure::option("--to", &error))?;
         let failure = Arc::<Mutex<Option<Failure>>>::default();
         let bound = self.listen.iter().map(Endpoint::bind).collect::<io::Result<Vec<_>>>();
         let bound = bound.map_err(|error| Failure::bind(&error))?;

@@ -1,5 +1,7 @@
 //! `ropewalk web`: a folder, served by HTTP.
 
+pub mod site;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,17 +9,18 @@ use std::sync::Arc;
 
 use ropewalk_core::endpoint::{Endpoint, Leaf, Registry, Wrapper};
 use ropewalk_core::{Address, Reactor};
-use ropewalk_http::Server;
-use ropewalk_http::files::{Cache, Files, Settings};
+use ropewalk_http::files::{Cache, Settings};
+use ropewalk_http::{Handler, Server, session};
 use tracing::info;
 
 use crate::access_log::{Format, Log, Writer};
 use crate::cli::Global;
 use crate::exit::{Code, Failure};
-use crate::guard::Limits;
+use crate::guard::{Any, Limits};
 use crate::logging::NOTICE;
 use crate::run::{Once, made_for_this_run};
 use crate::values::TlsFiles;
+use site::{Opened, Site};
 
 /// Where it listens unless told: this machine only.
 const LISTEN: &str = "tcp:127.0.0.1:8080";
@@ -27,7 +30,8 @@ const LISTEN: &str = "tcp:127.0.0.1:8080";
 #[command(after_help = "Examples:\n  \
         ropewalk web --path site\n  \
         ropewalk web --listen 8080 --tls self-signed\n  \
-        ropewalk web --listen tcp:80 --listen tls:443:cert=site.pem:key=site.key --log combined")]
+        ropewalk web --listen tcp:80 --listen tls:443:cert=site.pem:key=site.key --https-redirect\n  \
+        ropewalk web --path site --host a.example=/srv/a --host www.a.example=https://a.example")]
 pub struct Args {
     /// Where to listen: 8080, tcp:127.0.0.1:8080, tls:443:cert=C:key=K, unix:PATH, systemd:NAME,
     /// stdio:; may be repeated [default: tcp:127.0.0.1:8080]
@@ -57,6 +61,9 @@ pub struct Args {
     /// Send NAME.br, NAME.zst or NAME.gz for NAME to clients that take it
     #[arg(long, help_heading = "Files")]
     pub precompressed: bool,
+    /// What is served to whom.
+    #[command(flatten)]
+    pub site: Site,
     /// How it is run and what it takes at most.
     #[command(flatten)]
     pub limits: Limits,
@@ -69,6 +76,7 @@ pub struct Web {
     registry: Registry,
     path: PathBuf,
     files: Settings,
+    site: Site,
     log: Format,
     limits: Limits,
     wire: bool,
@@ -97,9 +105,10 @@ impl Web {
             cache: Some(Cache::default()),
             ..Settings::default()
         };
+        let files = args.site.settings(files);
         let log = log_format(args.log, &listen)?;
         let (limits, wire) = (args.limits, global.wire);
-        Ok(Self { listen, registry, path: args.path, files, log, limits, wire })
+        Ok(Self { listen, registry, path: args.path, files, site: args.site, log, limits, wire })
     }
 
     /// Serves until SIGTERM or SIGINT.
@@ -115,11 +124,17 @@ impl Web {
 
     /// Begins to serve in `reactor`, and says where.
     async fn start(&self, reactor: &Reactor) -> Result<Option<Writer>, Failure> {
-        let (root, files) = self.open()?;
-        let (server, writer) = self.server(files)?;
+        let opened = self.site.open(&self.path, &self.files)?;
+        let root = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         let bound = self.listen.iter().map(Endpoint::bind).collect::<io::Result<Vec<_>>>();
         let bound = bound.map_err(|error| Failure::bind(&error))?;
         let places: Vec<Address> = bound.iter().flat_map(|bound| bound.local().to_vec()).collect();
+        let with_tls = bound.iter().filter(|bound| bound.tls().next().is_some());
+        let https: Vec<Address> = with_tls.flat_map(|bound| bound.local().to_vec()).collect();
+        let (server, writer) = match self.site.redirect(opened, &https)? {
+            Opened::Folder(files) => self.server(files)?,
+            Opened::Other(handler) => self.server(handler)?,
+        };
         let server = Arc::new(self.limits.guard("http", self.wire, &places, server));
         for (endpoint, bound) in self.listen.iter().zip(bound) {
             let tls = bound.tls().next().is_some();
@@ -140,29 +155,17 @@ impl Web {
         Ok(writer)
     }
 
-    /// The folder, and its absolute name for people.
-    fn open(&self) -> Result<(PathBuf, Files), Failure> {
-        let files = Files::new(&self.path, self.files.clone()).map_err(|error| {
-            let help = match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                    "; give an existing folder with --path"
-                }
-                io::ErrorKind::PermissionDenied => "; this user may not read it",
-                _ => "",
-            };
-            Failure::new(Code::of(&error), format!("{error}{help}"))
-        })?;
-        let root = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
-        Ok((root, files))
-    }
-
-    fn server(&self, files: Files) -> Result<(Server<Files>, Option<Writer>), Failure> {
-        let server = Server::new(files);
+    /// The server, and what writes its log.
+    fn server(
+        &self,
+        handler: impl Handler,
+    ) -> Result<(Any<session::Server>, Option<Writer>), Failure> {
+        let server = Server::new(handler);
         if self.log == Format::Off {
-            return Ok((server, None));
+            return Ok((Any::new(server), None));
         }
         let (log, writer) = Log::to(self.log, io::stdout())?;
-        Ok((server.access_log(log), Some(writer)))
+        Ok((Any::new(server.access_log(log)), Some(writer)))
     }
 }
 

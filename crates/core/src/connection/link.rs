@@ -144,11 +144,11 @@ impl Link {
 
     /// One step: writes what is owed, reads if there is room, and waits for what `until` says.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, until: &Until) -> Poll<io::Result<Woke>> {
-        let (cap, deadline) = match *until {
-            Until::Input { cap, deadline } => (cap, deadline),
+        let cap = match *until {
+            Until::Input { cap, .. } => cap,
             // While we only write, what the peer says is kept up to what a protocol usually takes.
-            Until::Below(_) => (BUSY, None),
-            Until::Written => (0, None),
+            Until::Below(_) | Until::Ended => BUSY,
+            Until::Written => 0,
         };
         let reading = matches!(until, Until::Input { .. });
         self.asleep &= reading;
@@ -181,28 +181,32 @@ impl Link {
                 Ok(()) => {}
             }
         }
-        if reading && (self.wire.eof || self.broken.is_some()) {
+        let ended = self.wire.eof || self.broken.is_some();
+        if ended && (reading || matches!(until, Until::Ended)) {
             return Poll::Ready(self.broken.take().map_or(Ok(Woke::Input), Err));
         }
         if reading && !self.told && self.peer.poll_stopping(cx) && self.wire.input.is_empty() {
             self.told = true;
             return Poll::Ready(Ok(Woke::Stop));
         }
-        self.poll_timer(cx, deadline, shaped)
+        self.poll_timer(cx, until, shaped)
     }
 
     /// Nothing to do but wait: for the socket, or for the earliest of all deadlines.
     fn poll_timer(
         &mut self,
         cx: &mut Context<'_>,
-        deadline: Option<Instant>,
+        until: &Until,
         shaped: Option<Instant>,
     ) -> Poll<io::Result<Woke>> {
+        let deadline = if let Until::Input { deadline, .. } = *until { deadline } else { None };
+        // Who waits for the peer's end only is silent itself.
+        let idle = self.hooks.as_ref().and_then(|h| h.idle);
+        let idle = idle.filter(|_| !matches!(until, Until::Ended));
         self.release();
         loop {
             let stalls = self.stalled.and_then(|since| since.checked_add(self.stall));
-            let idles =
-                self.hooks.as_ref().and_then(|h| h.idle).and_then(|i| self.active.checked_add(i));
+            let idles = idle.and_then(|idle| self.active.checked_add(idle));
             let ends = self.hooks.as_ref().and_then(|hooks| hooks.ends);
             let Some(first) = [deadline, shaped, stalls, idles, ends].into_iter().flatten().min()
             else {

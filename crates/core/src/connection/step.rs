@@ -10,6 +10,8 @@ pub(super) enum Until {
     Below(u64),
     /// Nothing unsent; input stays where it is.
     Written,
+    /// The peer's end; input is read as long as there is room, and kept.
+    Ended,
 }
 
 impl Until {

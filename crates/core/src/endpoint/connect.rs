@@ -7,19 +7,14 @@ use super::layers::{Leaf, Wrapper};
 use super::listener::Single;
 use super::tcp::Tcp;
 use super::values::Host;
-use super::{Inner, adopt, inherited::Adopted, invalid, stdio, unsupported};
+use super::{Inner, adopt, inherited::Adopted, stdio, unsupported};
 use crate::{Address, Transport};
 
 pub(super) async fn connect(
     endpoint: &Inner,
     relayed: Option<(&Address, &Address)>,
 ) -> io::Result<Transport> {
-    let misplaced = endpoint.leaf.only_for_servers();
-    if let Some(key) =
-        misplaced.or_else(|| endpoint.wrappers.iter().find_map(Wrapper::only_for_servers))
-    {
-        return Err(invalid(format!("{key}= is for listening: leave it out")));
-    }
+    endpoint.is_for_connecting()?;
     let mut transport = dial(endpoint).await?;
     for wrapper in endpoint.wrappers.iter().rev() {
         match wrapper {
@@ -39,16 +34,12 @@ pub(super) async fn connect(
 }
 
 async fn dial(endpoint: &Inner) -> io::Result<Transport> {
-    let is_hop =
-        |wrapper: &&Wrapper| matches!(wrapper, Wrapper::Socks5(_) | Wrapper::HttpConnect(_));
-    let hops: Vec<&Wrapper> = endpoint.wrappers.iter().filter(is_hop).collect();
     match &endpoint.leaf {
         Leaf::Tcp(tcp) => {
-            let route = travel(endpoint, tcp, &hops);
+            let route = travel(endpoint, tcp);
             let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
             tokio::time::timeout(tcp.timeout, route).await.map_err(late)?
         }
-        _ if !hops.is_empty() => Err(unsupported("a proxy for clients leads to tcp: only")),
         Leaf::Unix(unix) => Ok(Transport::unix(tokio::net::UnixStream::connect(&unix.path).await?)),
         Leaf::Fd(fd) => match adopt(*fd)? {
             Adopted::Tcp(stream) => Single::Tcp(stream).open(),
@@ -59,13 +50,14 @@ async fn dial(endpoint: &Inner) -> io::Result<Transport> {
         Leaf::Exec(exec) => exec.start(),
         Leaf::Memory(memory) => endpoint.registry.memory.connect(&memory.name, memory.knobs).await,
         Leaf::Custom(leaf) => leaf.custom().connect().await,
-        Leaf::Udp(_) => Err(unsupported("udp: has no connections: take its datagrams by a Port")),
-        Leaf::Systemd(_) => Err(unsupported("systemd: is not for connecting")),
+        // Was refused.
+        Leaf::Udp(_) | Leaf::Systemd(_) => Err(unsupported("this is not for connecting")),
     }
 }
 
 /// Connects to the first hop, asks it for the next, and so on to the target.
-async fn travel(endpoint: &Inner, tcp: &Tcp, hops: &[&Wrapper]) -> io::Result<Transport> {
+async fn travel(endpoint: &Inner, tcp: &Tcp) -> io::Result<Transport> {
+    let hops: Vec<&Wrapper> = endpoint.hops().collect();
     let target = (&tcp.host, tcp.port);
     let mut places: Vec<(&Host, u16)> = hops.iter().filter_map(|hop| place(hop)).collect();
     places.push(target);

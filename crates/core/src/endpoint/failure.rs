@@ -26,6 +26,12 @@ impl Failure {
         io::Error::new(cause.kind(), Self { wanted, endpoint, cause })
     }
 
+    /// Whether it was to be connected to, rather than listened on.
+    #[must_use]
+    pub fn is_connecting(&self) -> bool {
+        self.wanted == Wanted::Connect
+    }
+
     /// What the system, or a layer of the endpoint, said.
     #[must_use]
     pub fn cause(&self) -> &io::Error {

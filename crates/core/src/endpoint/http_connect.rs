@@ -5,9 +5,9 @@ use std::io;
 use bytes::{Buf, BytesMut};
 
 use super::dialogue::{Dialogue, broken};
+use super::login::Login;
 use super::parse::{Arguments, Error};
 use super::print::Printed;
-use super::socks5::{login, print_login};
 use super::values::Host;
 
 /// An HTTP proxy through which the endpoint behind it is reached:
@@ -21,11 +21,11 @@ pub struct HttpConnect {
     pub port: u16,
     /// `user=` and `password=`, if it wants them. They are sent at once by the Basic scheme, which
     /// hides nothing (RFC 7617); the user's name has no colon.
-    pub login: Option<(String, String)>,
+    pub login: Option<Login>,
 }
 
 impl HttpConnect {
-    pub(super) const KEYS: &'static [&'static str] = &["user", "password"];
+    pub(super) const KEYS: &'static [&'static str] = Login::KEYS;
     pub(super) const USAGE: &'static str = "http-connect:HOST:PORT:tcp:TARGET:PORT";
 
     /// A proxy that wants no login.
@@ -36,8 +36,8 @@ impl HttpConnect {
 
     pub(super) fn parse(arguments: &Arguments) -> Result<Self, Error> {
         let (host, port) = arguments.host_and_port()?;
-        let login = login(arguments)?;
-        if let (Some((user, _)), Some(value)) = (&login, arguments.option("user"))
+        let login = Login::parse(arguments)?;
+        if let (Some(Login { user, .. }), Some(value)) = (&login, arguments.option("user"))
             && user.contains(':')
         {
             return Err(value.error("a user's name with a colon", "Basic has no way to say it"));
@@ -46,10 +46,8 @@ impl HttpConnect {
     }
 
     pub(super) fn print(&self) -> Printed {
-        print_login(
-            Printed::new("http-connect").raw(self.host.to_string()).raw(self.port.to_string()),
-            self.login.as_ref(),
-        )
+        let place = Printed::new("http-connect").raw(self.host.to_string());
+        Login::print(self.login.as_ref(), place.raw(self.port.to_string()))
     }
 
     /// The conversation that ends in a tunnel to the target.
@@ -58,12 +56,12 @@ impl HttpConnect {
         if let Some(what) = host.meaningless_to_proxies() {
             return wrong(what);
         }
-        if self.login.as_ref().is_some_and(|(user, _)| user.contains(':')) {
+        if self.login.as_ref().is_some_and(|login| login.user.contains(':')) {
             return wrong("a user's name with a colon cannot be sent by Basic");
         }
         let target = format!("{host}:{port}");
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
-        if let Some((user, password)) = &self.login {
+        if let Some(Login { user, password }) = &self.login {
             let credentials = base64(format!("{user}:{password}").as_bytes());
             request.push_str(&format!("Proxy-Authorization: Basic {credentials}\r\n"));
         }
@@ -254,14 +252,14 @@ mod tests {
     #[test]
     fn login_goes_with_the_request() {
         let mut proxy = HttpConnect::new(Host::Any, 3128);
-        proxy.login = Some(("Aladdin".into(), "open sesame".into()));
+        proxy.login = Some(Login::new("Aladdin", "open sesame"));
         let tunnel = proxy.ask(&"[::1]".parse().unwrap(), 80).unwrap();
         assert_eq!(
             tunnel.request.unwrap(),
             "CONNECT [::1]:80 HTTP/1.1\r\nHost: [::1]:80\r\n\
              Proxy-Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n\r\n"
         );
-        proxy.login = Some(("a:b".into(), "c".into()));
+        proxy.login = Some(Login::new("a:b", "c"));
         assert!(proxy.ask(&"a".parse().unwrap(), 80).is_err());
     }
 

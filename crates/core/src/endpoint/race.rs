@@ -62,7 +62,7 @@ impl AllFailed {
 
     /// The kind of the first failure: the first address is the one that should have worked.
     fn into_io(self) -> io::Error {
-        let kind = self.attempts.first().map_or(io::ErrorKind::NotFound, |(_, e)| e.kind());
+        let kind = self.attempts.first().map_or(io::ErrorKind::HostUnreachable, |(_, e)| e.kind());
         io::Error::new(kind, self)
     }
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use bytes::{Buf, BytesMut};
 
 use super::dialogue::{Dialogue, broken};
+use super::login::Login;
 use super::parse::{Arguments, Error};
 use super::print::Printed;
 use super::values::Host;
@@ -21,11 +22,11 @@ pub struct Socks5 {
     pub port: u16,
     /// `user=` and `password=`, each of 1 to 255 bytes, if it wants them. They cross the wire in the
     /// clear (RFC 1929).
-    pub login: Option<(String, String)>,
+    pub login: Option<Login>,
 }
 
 impl Socks5 {
-    pub(super) const KEYS: &'static [&'static str] = &["user", "password"];
+    pub(super) const KEYS: &'static [&'static str] = Login::KEYS;
     pub(super) const USAGE: &'static str = "socks5:HOST:PORT:tcp:TARGET:PORT";
 
     /// A proxy that wants no login.
@@ -36,9 +37,11 @@ impl Socks5 {
 
     pub(super) fn parse(arguments: &Arguments) -> Result<Self, Error> {
         let (host, port) = arguments.host_and_port()?;
-        let login = login(arguments)?;
-        for (key, text) in login.iter().flat_map(|(u, p)| [("user", u), ("password", p)]) {
-            if let (true, Some(value)) = (text.len() > 255, arguments.option(key)) {
+        let login = Login::parse(arguments)?;
+        let texts =
+            |login: &Login| [("user", login.user.len()), ("password", login.password.len())];
+        for (key, length) in login.iter().flat_map(texts) {
+            if let (true, Some(value)) = (length > 255, arguments.option(key)) {
                 return Err(value.error(format!("{key}= is longer than 255 bytes"), "shorten it"));
             }
         }
@@ -46,17 +49,15 @@ impl Socks5 {
     }
 
     pub(super) fn print(&self) -> Printed {
-        print_login(
-            Printed::new("socks5").raw(self.host.to_string()).raw(self.port.to_string()),
-            self.login.as_ref(),
-        )
+        let place = Printed::new("socks5").raw(self.host.to_string()).raw(self.port.to_string());
+        Login::print(self.login.as_ref(), place)
     }
 
     /// The conversation that ends in a connection to the target.
     pub(super) fn ask(&self, host: &Host, port: u16) -> io::Result<Conversation> {
         let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         let sized = |text: &str| (1..=255).contains(&text.len());
-        if self.login.as_ref().is_some_and(|(u, p)| !sized(u) || !sized(p)) {
+        if self.login.as_ref().is_some_and(|l| !sized(&l.user) || !sized(&l.password)) {
             return wrong("user and password must have 1 to 255 bytes each");
         }
         if let Some(what) = host.meaningless_to_proxies() {
@@ -84,23 +85,6 @@ impl Socks5 {
     }
 }
 
-/// `user=` and `password=`: both or none.
-pub(super) fn login(arguments: &Arguments) -> Result<Option<(String, String)>, Error> {
-    match (arguments.text("user")?, arguments.text("password")?) {
-        (Some(user), Some(password)) => Ok(Some((user, password))),
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(arguments.error("user= without password=")),
-        (None, Some(_)) => Err(arguments.error("password= without user=")),
-    }
-}
-
-pub(super) fn print_login(printed: Printed, login: Option<&(String, String)>) -> Printed {
-    match login {
-        Some((user, password)) => printed.option("user", user).secret("password", password),
-        None => printed,
-    }
-}
-
 /// ```text
 /// Begin ── methods ──► Method ──┬── none wanted ──────────────────► Request ──► over
 ///                               └── login wanted ──► Login ── ok ──►
@@ -116,7 +100,7 @@ enum State {
 /// The client's side of RFC 1928.
 #[derive(Debug)]
 pub(super) struct Conversation {
-    login: Option<(String, String)>,
+    login: Option<Login>,
     request: Vec<u8>,
     state: State,
 }
@@ -169,7 +153,7 @@ impl Conversation {
 
     /// RFC 1929 §2. `ask` has checked the lengths.
     fn say_login(&self, output: &mut Vec<u8>) -> State {
-        if let Some((user, password)) = &self.login {
+        if let Some(Login { user, password }) = &self.login {
             output.push(1);
             for text in [user, password] {
                 output.push(text.len() as u8);
@@ -257,7 +241,7 @@ mod tests {
     /// What the proxy says; what we said; the rest, or the kind of the error.
     fn check(login: bool, said: &[u8], ours: &[&[u8]], end: Result<&[u8], io::ErrorKind>) {
         let mut proxy = Socks5::new(Host::Any, 1080);
-        proxy.login = login.then(|| ("u".into(), "pwd".into()));
+        proxy.login = login.then(|| Login::new("u", "pwd"));
         let ask = || proxy.ask(&"example.org".parse().unwrap(), 80).unwrap();
         let mut runs = vec![vec![said]];
         runs.extend((0..=said.len()).map(|cut| vec![&said[..cut], &said[cut..]]));

@@ -327,7 +327,9 @@ fn local_addresses(host: &Host, port: u16) -> io::Result<Vec<SocketAddr>> {
         }
         Host::Ip(ip) => Ok(vec![(*ip, port).into()]),
         Host::Name(name) => {
-            let mut addresses: Vec<_> = (name.as_str(), port).to_socket_addrs()?.collect();
+            let found = (name.as_str(), port).to_socket_addrs();
+            let mut addresses: Vec<_> =
+                found.map_err(|error| unresolved(name.as_str(), error))?.collect();
             addresses.sort();
             addresses.dedup();
             Ok(addresses)
@@ -341,6 +343,18 @@ async fn resolve(host: &Host, port: u16, resolver: &dyn Resolve) -> io::Result<V
             Ok(vec![(Ipv6Addr::LOCALHOST, port).into(), (Ipv4Addr::LOCALHOST, port).into()])
         }
         Host::Ip(ip) => Ok(vec![(*ip, port).into()]),
-        Host::Name(name) => resolver.resolve(name.as_str(), port).await,
+        Host::Name(name) => {
+            let found = resolver.resolve(name.as_str(), port).await;
+            found.map_err(|error| unresolved(name.as_str(), error))
+        }
     }
+}
+
+/// The standard library has no kind for a name that does not resolve.
+fn unresolved(name: &str, error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::TimedOut {
+        return error;
+    }
+    let what = format!("the name {name} was not found: {error}");
+    io::Error::new(io::ErrorKind::HostUnreachable, what)
 }

@@ -261,8 +261,14 @@ impl Tls {
         transport: Transport,
         host: Option<&Host>,
     ) -> io::Result<Transport> {
+        let (client, name) = self.prepare(host)?;
+        within(self.handshake, transport.tls_client(&client, &name)).await
+    }
+
+    /// Who we are and whom we will meet, connecting to `host`. The files are read the first time:
+    /// that takes milliseconds, and a client that reconnects resumes its sessions.
+    pub(super) fn prepare(&self, host: Option<&Host>) -> io::Result<(Client, ServerName<'static>)> {
         let name = self.name_of(host)?;
-        // Reading roots takes milliseconds, and a client that reconnects resumes its sessions.
         let client = match self.cache.0.get() {
             Some(client) => client.clone(),
             None => {
@@ -270,7 +276,7 @@ impl Tls {
                 self.cache.0.get_or_init(|| client).clone()
             }
         };
-        within(self.handshake, transport.tls_client(&client, &name)).await
+        Ok((client, name))
     }
 
     fn client(&self) -> io::Result<Client> {

@@ -5,13 +5,12 @@ use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::bucket::{Bucket, Rate};
 use super::prefix::Grouping;
-use super::{BoxError, Factory, Refusal};
-use crate::{Connection, Peer};
+use super::{Factory, Refusal};
+use crate::Peer;
 
 /// How many addresses are remembered, unless [`AcceptRate::remember`] says otherwise.
 const REMEMBERED: usize = 16 * 1024;
@@ -137,17 +136,8 @@ impl<F: Factory> Factory for AcceptRate<F> {
         self.inner.build(peer)
     }
 
-    fn serve(
-        &self,
-        connection: Connection<Self::Protocol>,
-    ) -> impl Future<Output = Result<(), BoxError>> + Send {
-        // Not `async`: a future of ours would hold the connection a second time.
-        self.inner.serve(connection)
-    }
-
-    fn refusal(&self, why: &Refusal) -> Bytes {
-        self.inner.refusal(why)
-    }
+    hand_on!(serve);
+    hand_on!(refusal);
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
-use bytes::Bytes;
 use ipnet::IpNet;
 
-use super::{BoxError, Factory, Refusal};
-use crate::{Address, Connection, Peer};
+use super::{Factory, Refusal};
+use crate::{Address, Peer};
 
 /// Networks that may and may not: the **longest prefix** that an address is in decides, whatever the
 /// order in which networks were named; if the very same network is both allowed and denied, it is
@@ -118,17 +117,8 @@ impl<F: Factory> Factory for AccessList<F> {
         if self.admits(peer.address()) { self.inner.build(peer) } else { Err(Refusal::Denied) }
     }
 
-    fn serve(
-        &self,
-        connection: Connection<Self::Protocol>,
-    ) -> impl Future<Output = Result<(), BoxError>> + Send {
-        // Not `async`: a future of ours would hold the connection a second time.
-        self.inner.serve(connection)
-    }
-
-    fn refusal(&self, why: &Refusal) -> Bytes {
-        self.inner.refusal(why)
-    }
+    hand_on!(serve);
+    hand_on!(refusal);
 }
 
 #[cfg(test)]

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use ipnet::IpNet;
 
 use super::prefix::Grouping;
-use super::{BoxError, Factory, Refusal};
-use crate::{Connection, Peer};
+use super::{Factory, Refusal};
+use crate::Peer;
 
 /// Caps how many connections are open at once, in all and from one address. One too many is refused in
 /// the protocol's own [words](Factory::refusal).
@@ -128,17 +127,8 @@ impl<F: Factory> Factory for AtMost<F> {
         Ok(protocol)
     }
 
-    fn serve(
-        &self,
-        connection: Connection<Self::Protocol>,
-    ) -> impl Future<Output = Result<(), BoxError>> + Send {
-        // Not `async`: a future of ours would hold the connection a second time.
-        self.inner.serve(connection)
-    }
-
-    fn refusal(&self, why: &Refusal) -> Bytes {
-        self.inner.refusal(why)
-    }
+    hand_on!(serve);
+    hand_on!(refusal);
 }
 
 #[cfg(test)]

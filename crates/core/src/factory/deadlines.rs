@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::{BoxError, Factory, Refusal};
 use crate::{Connection, Peer};
 
@@ -62,9 +60,7 @@ impl<F: Factory> Factory for Deadlines<F> {
             .unwrap_or_else(|_elapsed| Err("the handler outlived its connection".into()))
     }
 
-    fn refusal(&self, why: &Refusal) -> Bytes {
-        self.inner.refusal(why)
-    }
+    hand_on!(refusal);
 }
 
 #[cfg(test)]

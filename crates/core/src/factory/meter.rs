@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-
 use super::{BoxError, Factory, Refusal};
 use crate::{Connection, Direction, Peer, Tap};
 
@@ -135,9 +133,7 @@ impl<F: Factory> Factory for Meter<F> {
         result
     }
 
-    fn refusal(&self, why: &Refusal) -> Bytes {
-        self.inner.refusal(why)
-    }
+    hand_on!(refusal);
 }
 
 #[cfg(test)]

@@ -3,8 +3,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::bucket::{Bucket, Rate};
 use super::{BoxError, Factory, Refusal};
 use crate::{Allowance, Connection, Direction, Peer, Shape};
@@ -177,9 +175,7 @@ impl<F: Factory> Factory for Throttle<F> {
         self.inner.serve(connection)
     }
 
-    fn refusal(&self, why: &Refusal) -> Bytes {
-        self.inner.refusal(why)
-    }
+    hand_on!(refusal);
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::thread;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, info, info_span};
@@ -81,9 +80,7 @@ impl<F: Factory> Factory for Traced<F> {
         result
     }
 
-    fn refusal(&self, why: &Refusal) -> Bytes {
-        self.inner.refusal(why)
-    }
+    hand_on!(refusal);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A look at the conversation.
 
+mod named;
 mod usual;
 
 use std::collections::VecDeque;
@@ -7,7 +8,6 @@ use std::fmt::{self, Write};
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use tracing::info;
 
 use super::{BoxError, Factory, Refusal};
@@ -234,9 +234,7 @@ impl<F: Factory> Factory for WireLog<F> {
         self.inner.serve(connection)
     }
 
-    fn refusal(&self, why: &Refusal) -> Bytes {
-        self.inner.refusal(why)
-    }
+    hand_on!(refusal);
 }
 
 impl<F: fmt::Debug> fmt::Debug for WireLog<F> {

@@ -102,11 +102,16 @@ pub(crate) fn moved(method: &Method, place: HeaderValue) -> Response<Body> {
 
 /// HEAD is answered like GET, length included, but without the body (RFC 9110 §9.3.2).
 pub(crate) fn without_body(method: &Method, mut response: Response<Body>) -> Response<Body> {
+    take_body(method, &mut response);
+    response
+}
+
+/// The same, in place.
+pub(crate) fn take_body(method: &Method, response: &mut Response<Body>) {
     if method == Method::HEAD {
         if let Some(len) = response.body().len() {
             response.headers_mut().insert(CONTENT_LENGTH, len.into());
         }
         *response.body_mut() = Body::empty();
     }
-    response
 }

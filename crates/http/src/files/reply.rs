@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::conditional::{self, Validators, Verdict};
 use super::found::{Head, Source};
-use super::{Asked, Problem, Shared, pages, range};
+use super::{Asked, Problem, Shared, dress, pages, range};
 use crate::body::{Body, Piece};
 
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
@@ -112,6 +112,7 @@ impl Shared {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         response.headers_mut().insert(ETAG, head.etag.clone());
+        dress::fresh(response.headers_mut(), self.freshness.as_ref());
         if self.settings.precompressed {
             response.headers_mut().insert(VARY, ACCEPT_ENCODING);
         }
@@ -130,6 +131,7 @@ impl Shared {
         }
         fields.insert(ACCEPT_RANGES, BYTES);
         fields.insert(X_CONTENT_TYPE_OPTIONS, pages::NOSNIFF);
+        dress::fresh(&mut fields, self.freshness.as_ref());
         if self.settings.precompressed {
             fields.insert(VARY, ACCEPT_ENCODING);
         }

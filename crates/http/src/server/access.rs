@@ -3,12 +3,15 @@
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use http::header::{HeaderName, REFERER, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri, Version};
-use ropewalk_core::Address;
-use ropewalk_core::Peer;
+use ropewalk_core::{Address, Peer};
 
-/// Who is told of each request that was answered. Called on the connection's thread: it must not
+use crate::session::Refused;
+
+/// Who is told of each request that was answered, by the handler or, because it could not be taken, by
+/// the server itself. Called on the connection's thread: it must not
 /// block for long.
 pub trait AccessLog: Send + Sync + 'static {
     /// A response has been handed to the connection.
@@ -31,12 +34,15 @@ pub struct Entry {
     pub peer: Address,
     /// When the request had come, by the system's clock.
     pub time: SystemTime,
-    /// The request's method.
-    pub method: Method,
+    /// The request's method; `None`, as for target and version, if the request was not understood.
+    pub method: Option<Method>,
     /// The request's target.
-    pub target: Uri,
+    pub target: Option<Uri>,
     /// The request's version.
-    pub version: Version,
+    pub version: Option<Version>,
+    /// What came in place of a request line, as far as it came, at most 1,024 bytes, if the request was
+    /// not understood; `None` if it was, or if nothing came.
+    pub line: Option<Bytes>,
     /// `Referer`, as it came; empty if there was none.
     pub referer: Vec<u8>,
     /// `User-Agent`, as it came; empty if there was none.
@@ -59,9 +65,10 @@ impl Entry {
             connection: peer.id(),
             peer: peer.address().clone(),
             time: SystemTime::now(),
-            method: request.method().clone(),
-            target: request.uri().clone(),
-            version: request.version(),
+            method: Some(request.method().clone()),
+            target: Some(request.uri().clone()),
+            version: Some(request.version()),
+            line: None,
             referer: field(REFERER),
             user_agent: field(USER_AGENT),
             status: StatusCode::OK,
@@ -69,6 +76,18 @@ impl Entry {
             took: Duration::ZERO,
             begun: now(),
         }
+    }
+
+    /// A request that was refused before the handler had it.
+    #[cold]
+    pub(super) fn refused(peer: &Peer, refused: &Refused) -> Self {
+        let understood = refused.request();
+        let mut entry = Self::begin(peer, &understood.clone().unwrap_or_default());
+        if understood.is_none() {
+            (entry.method, entry.target, entry.version) = (None, None, None);
+            entry.line = refused.line().cloned();
+        }
+        entry
     }
 
     pub(super) fn end(mut self, status: StatusCode, bytes: u64) -> Self {
@@ -94,14 +113,22 @@ struct Combined<'a>(&'a Entry);
 
 impl fmt::Display for Combined<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Entry { method, target, version, .. } = self.0;
         match self.0.peer.ip() {
             Some(ip) => write!(f, "{ip}")?,
             None => write!(f, "{}", self.0.peer)?,
         }
-        write!(f, " - - [{}] \"{method} ", Clf(self.0.time))?;
-        quoted(f, target.to_string().as_bytes())?;
-        write!(f, " {version:?}\" {} {} \"", self.0.status.as_u16(), self.0.bytes)?;
+        write!(f, " - - [{}] \"", Clf(self.0.time))?;
+        match self.0 {
+            Entry {
+                method: Some(method), target: Some(target), version: Some(version), ..
+            } => {
+                write!(f, "{method} ")?;
+                quoted(f, target.to_string().as_bytes())?;
+                write!(f, " {version:?}")?;
+            }
+            Entry { line, .. } => quoted(f, or_dash(line.as_deref().unwrap_or_default()))?,
+        }
+        write!(f, "\" {} {} \"", self.0.status.as_u16(), self.0.bytes)?;
         quoted(f, or_dash(&self.0.referer))?;
         f.write_str("\" \"")?;
         quoted(f, or_dash(&self.0.user_agent))?;

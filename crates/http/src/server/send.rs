@@ -9,6 +9,7 @@ use ropewalk_core::{BoxError, Connection};
 
 use super::fill;
 use crate::body::{BoxBody, Content, Piece};
+use crate::error::Awaited;
 use crate::incoming::Filler;
 use crate::session;
 use crate::{Error, Outgoing};
@@ -18,9 +19,10 @@ pub(super) async fn send_rest(
     conn: &mut Connection<session::Server>,
     content: Content,
     unread: Option<Filler>,
+    half_close: bool,
 ) -> Result<Result<(), BoxError>, Error> {
     if conn.protocol().takes_content()
-        && let Err(error) = send_content(conn, content, unread).await?
+        && let Err(error) = send_content(conn, content, unread, half_close).await?
     {
         return Ok(Err(error));
     }
@@ -32,9 +34,10 @@ async fn send_content(
     conn: &mut Connection<session::Server>,
     content: Content,
     unread: Option<Filler>,
+    half_close: bool,
 ) -> Result<Result<(), BoxError>, Error> {
     match content {
-        Content::Empty => {}
+        Content::Empty | Content::Switch(_) => {}
         Content::Bytes(bytes) => conn.send(bytes).await?,
         Content::File(region) => conn.send(region).await?,
         Content::Pieces(pieces) => {
@@ -45,7 +48,7 @@ async fn send_content(
                 }
             }
         }
-        Content::Stream(stream) => return send_stream(conn, stream, unread).await,
+        Content::Stream(stream) => return send_stream(conn, stream, unread, half_close).await,
     }
     Ok(Ok(()))
 }
@@ -56,9 +59,10 @@ async fn send_stream(
     conn: &mut Connection<session::Server>,
     mut stream: BoxBody,
     mut unread: Option<Filler>,
+    half_close: bool,
 ) -> Result<Result<(), BoxError>, Error> {
     loop {
-        match next_frame(conn, &mut stream, &mut unread).await? {
+        match next_frame(conn, &mut stream, &mut unread, half_close).await? {
             None => return Ok(Ok(())),
             Some(Err(error)) => return Ok(Err(error)),
             Some(Ok(frame)) => match frame.into_data() {
@@ -78,9 +82,9 @@ async fn next_frame(
     conn: &mut Connection<session::Server>,
     stream: &mut BoxBody,
     unread: &mut Option<Filler>,
+    half_close: bool,
 ) -> Result<Option<Result<Frame<Bytes>, BoxError>>, Error> {
     let mut next = poll_fn(|cx| stream.as_mut().poll_frame(cx));
-    let mut flushed = false;
     loop {
         let wanted = poll_fn(|cx| match unread {
             Some(filler) => filler.poll_wanted(cx),
@@ -90,11 +94,7 @@ async fn next_frame(
             biased;
             frame = &mut next => return Ok(frame),
             () = wanted => {}
-            sent = conn.flush(), if !flushed => {
-                sent?;
-                flushed = true;
-                continue;
-            }
+            gone = silence(conn, half_close) => return Err(gone),
         }
         // This sends what is owed, too.
         let event = tokio::select! {
@@ -105,5 +105,20 @@ async fn next_frame(
         if unread.as_ref().is_some_and(|filler| !fill(filler, event)) {
             *unread = None;
         }
+    }
+}
+
+/// While a stream keeps us waiting: sends what is unsent, and returns when there is nobody left to send
+/// to.
+async fn silence(conn: &mut Connection<session::Server>, half_close: bool) -> Error {
+    if half_close {
+        return match conn.flush().await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => error,
+        };
+    }
+    match poll_fn(|cx| conn.poll_ended(cx)).await {
+        Ok(()) => Error::Closed { awaited: Awaited::Response, missing: None },
+        Err(error) => error.into(),
     }
 }

@@ -1,6 +1,8 @@
 //! The server's half of a connection.
 
 mod answer;
+mod refused;
+mod switch;
 
 use std::time::Instant;
 
@@ -13,6 +15,8 @@ use super::writer::Writer;
 use crate::error::{Awaited, Error, Fault, Result};
 use crate::parse::{self, BodyKind, Facts, Scan, Section};
 use crate::types::{BodyLength, Event, Limits, Outgoing, Timeouts};
+
+pub use refused::Refused;
 
 /// What a client tells us.
 pub type ServerIn = Event<Request<()>>;
@@ -50,6 +54,8 @@ pub struct Server {
     date: Option<[u8; 37]>,
     /// What time the date is of, if that was said.
     dated: Option<Instant>,
+    /// What the session said by itself before it ended.
+    refused: Option<Box<Refused>>,
 }
 
 /// The half that we read.
@@ -120,6 +126,7 @@ impl Server {
             blank: false,
             date: None,
             dated: None,
+            refused: None,
         }
     }
 
@@ -265,9 +272,14 @@ impl Server {
         self.consumed += length as u64;
         self.blank = false;
         self.clock.head();
-        let body = parsed.map_err(|error| error.based(base))?;
-        self.begin(request, &facts, body)?;
-        Ok(Some(()))
+        let begun = match parsed {
+            Ok(body) => self.begin(request, &facts, body),
+            Err(error) => Err(error.based(base)),
+        };
+        match begun {
+            Ok(()) => Ok(Some(())),
+            Err(error) => Err(self.misread(error, head)),
+        }
     }
 
     /// What does not begin as nearly every request does: an empty line, another method's token, or

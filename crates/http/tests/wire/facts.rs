@@ -7,8 +7,8 @@ use http::{Request, Response};
 use ropewalk_core::testing::Net;
 use ropewalk_core::{Address, Connection, Factory as _, Peer, Transport, tls};
 use ropewalk_http::session::Client;
-use ropewalk_http::{Body, BodyLength, Entry, Incoming, Outgoing, Server};
-use tokio::io::AsyncWriteExt as _;
+use ropewalk_http::{Body, BodyLength, Entry, Incoming, Limits, Outgoing, Server};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::sleep;
 
 use crate::talk::{
@@ -47,8 +47,11 @@ fn logged() -> (Net, Entries) {
 
 /// An entry as `METHOD target version status seconds`.
 fn line(entry: &Entry) -> String {
-    let Entry { method, target, version, status, took, .. } = entry;
-    format!("{method} {target} {version:?} {} {}", status.as_u16(), took.as_secs())
+    let combined = entry.combined().to_string();
+    let status = entry.status.as_u16();
+    let (_, request) = combined.split_once("] \"").unwrap();
+    let (request, _) = request.split_once(&format!("\" {status} {} ", entry.bytes)).unwrap();
+    format!("{request} {status} {}", entry.took.as_secs())
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,6 +119,86 @@ async fn what_was_not_answered_is_not_logged() {
     conn.abort();
     sleep(SECOND).await;
     assert!(entries.lock().unwrap().is_empty());
+}
+
+/// What the server answers by itself is logged with what is known of it.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_refused_is_logged_too() {
+    let get = |fields: &str| format!("GET /a HTTP/1.1\r\nHost: a\r\nUser-Agent: u\r\n{fields}\r\n");
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(9000));
+    let begun = format!("GET /{}", "x".repeat(1019));
+    for (sent, line, agent) in [
+        (get("Host: b\r\n"), "GET /a HTTP/1.1 400", ""),
+        (get("Content-Length: 1x\r\n"), "GET /a HTTP/1.1 400", ""),
+        (get("Content-Length: 101\r\n"), "GET /a HTTP/1.1 413", "u"),
+        (get("Transfer-Encoding: gzip, chunked\r\n"), "GET /a HTTP/1.1 501", ""),
+        (get("Expect: miracles\r\n"), "GET /a HTTP/1.1 417", ""),
+        // Content that is wrong from some byte on.
+        (get("Transfer-Encoding: chunked\r\n") + "x\r\n", "GET /a HTTP/1.1 400", "u"),
+        (get("Transfer-Encoding: chunked\r\n") + "70\r\n", "GET /a HTTP/1.1 413", "u"),
+        (get("Content-Length: 7\r\n"), "GET /a HTTP/1.1 408", "u"),
+        // Not even a request line.
+        ("GET / HTTP/2.0\r\n\r\n".into(), "GET / HTTP/2.0 505", ""),
+        ("GET /a \"b\r\n\r\n".into(), "GET /a \\\"b 400", ""),
+        ("\x16\x03\x01".into(), "\\x16\\x03\\x01 400", ""),
+        ("GET /a".into(), "GET /a 408", ""),
+        (format!("GET /a HTTP/1.1\r\nx: {}", "x".repeat(70_000)), "GET /a HTTP/1.1 431", ""),
+        (long, &format!("{begun} 414"), ""),
+    ] {
+        for (before, at_once) in
+            [("", true), ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", true), ("", false)]
+        {
+            // What cannot be HTTP is refused by its first byte: then no more of it has come.
+            if !at_once && line.starts_with("\\x16") {
+                continue;
+            }
+            let entries = Entries::default();
+            let log = entries.clone();
+            let limits = Limits { body: Some(100), ..Limits::default() };
+            let server = Server::new(count).limits(limits);
+            let server =
+                server.access_log(move |entry: &Entry| log.lock().unwrap().push(entry.clone()));
+            let net = Net::new();
+            net.listen("site", server);
+            let transport = net.connect("site").unwrap();
+            let (mut reading, mut writing) = tokio::io::split(transport);
+            let all = format!("{before}{sent}");
+            let piece = if at_once { all.len() } else { all.len().div_ceil(700).max(1) };
+            let write = async {
+                for piece in all.as_bytes().chunks(piece) {
+                    // The server may have refused it by what has come.
+                    let _ = writing.write_all(piece).await;
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let mut heard = String::new();
+            let (_, read) = tokio::join!(write, reading.read_to_string(&mut heard));
+            read.unwrap();
+            let entries = entries.lock().unwrap();
+            let lines: Vec<_> = entries.iter().map(self::line).collect();
+            let last = lines.last().map_or("", |last| last.rsplit_once(' ').unwrap().0);
+            assert_eq!((last, lines.len()), (line, 1 + before.len().min(1)), "{sent:.60}");
+            let entry = entries.last().unwrap();
+            // A request line alone is none that was understood.
+            assert_eq!(String::from_utf8_lossy(&entry.user_agent), agent, "{sent:.60}");
+            let sizes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+            assert_eq!(sizes, heard.len() as u64, "{sent:.60}");
+            assert!(heard.contains(&line[line.len() - 3..]), "{sent:.60}");
+        }
+    }
+}
+
+/// A client that says nothing, or leaves, was refused nothing.
+#[tokio::test(start_paused = true)]
+async fn who_only_leaves_is_not_logged() {
+    for sent in ["", "GET /a HTT"] {
+        let (net, entries) = logged();
+        let mut transport = net.connect("site").unwrap();
+        transport.write_all(sent.as_bytes()).await.unwrap();
+        transport.shutdown().await.unwrap();
+        all(&mut transport).await;
+        assert!(entries.lock().unwrap().is_empty(), "{sent}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,6 +71,34 @@ fn endpoints_are_wrong() {
     }
 }
 
+/// What cannot be listened on or connected to is refused before the first connection.
+#[test]
+fn endpoints_are_of_no_use_in_their_role() {
+    let folder = Folder::new().with("rubbish.pem", "no PEM at all");
+    let rubbish = folder.join("rubbish.pem");
+    let rubbish = format!("tls:127.0.0.1:1:roots={rubbish}");
+    for (to, code, what) in [
+        ("systemd:0", 64, "systemd: is not for connecting"),
+        ("fd:1000000", 64, "file descriptor 1000000 is not open"),
+        ("udp:127.0.0.1:53", 64, "udp: has no connections"),
+        ("socks5:127.0.0.1:1:unix:/run/x", 64, "leads to tcp: only"),
+        ("socks5:127.0.0.1:1:tcp:80", 64, "proxy"),
+        ("tcp:127.0.0.1:1:backlog=5", 64, "backlog= is for listening"),
+        ("tls:unix:/run/x", 64, "name=HOST"),
+        ("tls:127.0.0.1:1:roots=/nonexistent.pem", 66, "/nonexistent.pem"),
+        (&rubbish, 78, "no certificate"),
+    ] {
+        let arguments = ["forward", "--listen", "tcp:127.0.0.1:0", "--to", to];
+        check(&arguments, code, &["--to: cannot connect to", what], true);
+    }
+    for listen in ["exec:cat", "socks5:127.0.0.1:1:tcp:80", "http-connect:127.0.0.1:1:tcp:80"] {
+        for rest in [&["forward", "--to", "tcp:127.0.0.1:1"][..], &["web"]] {
+            let arguments = [rest, &["--listen", listen]].concat();
+            check(&arguments, 64, &["cannot listen on", "is not for listening"], true);
+        }
+    }
+}
+
 #[test]
 fn arguments_are_wrong() {
     let cases: &[(&[&str], &[&str])] = &[

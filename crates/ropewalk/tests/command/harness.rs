@@ -209,8 +209,13 @@ pub(crate) fn get(address: SocketAddr, target: &str) -> (String, Vec<u8>) {
     ask(connect(address), target)
 }
 
-pub(crate) fn ask(mut stream: impl Read + Write, target: &str) -> (String, Vec<u8>) {
-    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+pub(crate) fn ask(stream: impl Read + Write, target: &str) -> (String, Vec<u8>) {
+    ask_of(stream, "localhost", target)
+}
+
+/// As [`ask`], of this host.
+pub(crate) fn ask_of(mut stream: impl Read + Write, host: &str, target: &str) -> (String, Vec<u8>) {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("it listens");
     let mut response = Vec::new();
     stream.read_to_end(&mut response).expect("a response");

@@ -6,4 +6,5 @@ mod harness;
 mod logs;
 mod pages;
 mod signals;
+mod site;
 mod web;

@@ -223,10 +223,13 @@ fn options_of_the_other_role_are_refused() {
         ("tls:127.0.0.1:1:cert=a", "cert"),
         ("proxy:127.0.0.1:1:trust=10.0.0.0/8", "trust"),
     ] {
-        let error = runtime.block_on(Endpoint::parse(text).unwrap().connect()).expect_err(text);
+        let endpoint = Endpoint::parse(text).unwrap();
+        let error = runtime.block_on(endpoint.connect()).expect_err(text);
         let expected = format!("{key}= is for listening: leave it out");
         assert!(error.to_string().ends_with(&expected), "{error}");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let checked = endpoint.check_connect().expect_err(text);
+        assert_eq!(checked.to_string(), error.to_string());
     }
     for (text, key) in [
         ("tcp:127.0.0.1:0:timeout=5s", "timeout"),
@@ -235,9 +238,11 @@ fn options_of_the_other_role_are_refused() {
         ("tls:127.0.0.1:0:cert=self-signed:roots=a", "roots"),
         ("proxy:127.0.0.1:0:version=1", "version"),
     ] {
-        let error = Endpoint::parse(text).unwrap().bind().expect_err(text);
+        let endpoint = Endpoint::parse(text).unwrap();
+        let error = endpoint.bind().expect_err(text);
         let expected = format!("{key}= is for connecting: leave it out");
         assert!(error.to_string().ends_with(&expected), "{error}");
+        assert_eq!(endpoint.check_listen().expect_err(text).to_string(), error.to_string());
     }
 }
 
@@ -257,5 +262,42 @@ fn what_cannot_be_listened_on_says_so() {
         let error = Endpoint::parse(text).unwrap().bind().expect_err(text).to_string();
         assert!(error.contains(what), "{error}\nnot {what}");
         assert!(error.starts_with("cannot listen on ") && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn what_an_endpoint_is_for_is_known_before_anything_is_opened() {
+    for (text, listens, connects) in [
+        ("tcp:127.0.0.1:0", true, true),
+        ("unix:/nonexistent/x", true, true),
+        ("stdio:", true, true),
+        ("memory:a", true, true),
+        ("exec:cat", false, true),
+        ("systemd:web", true, false),
+        ("udp:127.0.0.1:0", true, false),
+        ("proxy:udp:127.0.0.1:0", false, false),
+        ("socks5:a:1:b.c:2", false, true),
+        ("http-connect:a:1:b.c:2", false, true),
+        ("socks5:a:1:tcp:2", false, false),
+        ("socks5:a:1:unix:/x", false, false),
+        ("tls:unix:/x", true, false),
+        ("fd:1000000", true, false),
+    ] {
+        let endpoint = Endpoint::parse(text).unwrap();
+        assert_eq!(endpoint.check_listen().is_ok(), listens, "{text}");
+        assert_eq!(endpoint.check_connect().is_ok(), connects, "{text}");
+    }
+}
+
+#[test]
+fn a_password_is_not_shown() {
+    for text in [
+        "socks5:a:1:tcp:b.c:2:user=me:password=hunter2",
+        "http-connect:a:1:b.c:2:user=me:password=hunter2",
+    ] {
+        let endpoint = Endpoint::parse(text).unwrap();
+        let shown = format!("{endpoint:?} {:?} {}", endpoint.wrappers(), endpoint.redacted());
+        assert!(!shown.contains("hunter2") && shown.contains("me"), "{shown}");
+        assert_eq!(endpoint.to_string().matches("hunter2").count(), 1);
     }
 }

@@ -1,11 +1,8 @@
 //! The secrets of the Internet's text protocols.
 
 use super::Redact;
+use super::named::{header, parameter};
 use crate::Direction;
-
-/// Headers of HTTP whose values are secret, in lower case.
-const HEADERS: [&[u8]; 4] =
-    [b"authorization:", b"proxy-authorization:", b"cookie:", b"set-cookie:"];
 
 /// What the text protocols of the Internet have for secrets:
 ///
@@ -13,10 +10,13 @@ const HEADERS: [&[u8]; 4] =
 ///   IRC's `NickServ`;
 /// * those of `AUTH` (RFC 4954, RFC 5034) and `AUTHENTICATE` (RFC 9051 §6.2.2), save the mechanism, and
 ///   the answers to the server's challenges after them; likewise IMAP's literals after `LOGIN`;
-/// * the values of the headers `Authorization`, `Proxy-Authorization`, `Cookie` and `Set-Cookie`.
+/// * the values of the headers `Authorization`, `Proxy-Authorization`, `Cookie` and `Set-Cookie`, and of
+///   those whose names end as `X-Api-Key`, `X-Auth-Token` and the like do;
+/// * what follows `token=`, `access_token=`, `key=`, `password=`, `secret=`, `sig=` and the like in a
+///   query, a fragment or a form, in whatever line it stands: to the line's end.
 ///
 /// Case does not matter. It hides rather too much than too little, but it does not know what is secret
-/// in a message's body, or in what is compressed or binary.
+/// in a message's body save for forms, or in what is compressed or binary.
 #[derive(Debug, Default)]
 pub struct Usual {
     /// Who has begun to authenticate.
@@ -42,7 +42,9 @@ impl Redact for Usual {
                 return Some(0);
             }
         }
-        header(line).or_else(|| self.command(direction, line))
+        let command = header(line).or_else(|| self.command(direction, line));
+        let parameter = parameter(line);
+        command.map_or(parameter, |from| Some(parameter.map_or(from, |other| other.min(from))))
     }
 }
 
@@ -95,14 +97,6 @@ impl Client {
             self.answering = false;
         }
     }
-}
-
-/// Where the value begins of a header that is secret.
-fn header(line: &[u8]) -> Option<usize> {
-    let text = line.trim_ascii_start();
-    let is = |name: &&[u8]| text.get(..name.len()).is_some_and(|t| t.eq_ignore_ascii_case(name));
-    let name = HEADERS.iter().copied().find(is)?;
-    Some(line.len() - text.len() + name.len())
 }
 
 /// The first words of a line, each with where it ends.
@@ -172,6 +166,29 @@ mod tests {
             "<Proxy-Authorization:«x»",
             "<Cookie:« session=1»",
             ">Set-Cookie:« session=1»",
+            "<X-Api-Key:« hunter2»",
+            "<x-goog-api-key:«hunter2»",
+            "<Api-Key:« hunter2»",
+            "<X-Auth-Token:« hunter2»",
+            "<X-CSRF-Token:« hunter2»",
+            "<X-Client-Secret:« hunter2»",
+            "<Token:« hunter2»",
+            "<Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "<X-Keyboard: qwerty",
+            "<Monkey: business",
+            "<GET /?token=«hunter2 HTTP/1.1»",
+            "<GET /a?b=c&Access_Token=«hunter2&d=e HTTP/1.1»",
+            "<GET /?X-Amz-Date=1&X-Amz-Signature=«hunter2»",
+            "<GET /?sv=1&sig=«hunter2»",
+            "<GET /?a;password=«hunter2»",
+            ">Location: https://a.test/#id_token=«hunter2»",
+            "<Referer: https://a.test/reset?key=«hunter2»",
+            "<password=«hunter2&user=joe»",
+            "<user=joe&pwd=«hunter2»",
+            "<GET /token=1?keys=2&monkey=3&notoken HTTP/1.1",
+            "<GET /?key HTTP/1.1",
+            "<PASS« ?token=hunter2»",
+            "<tag LOGIN« a?token=b»",
             "<LOGIN joe",
             "<PASSIVE voice",
             "<X-Cookie: none",

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
 use http::{Response, StatusCode, Version};
-use ropewalk_core::{Output, Wire};
+use ropewalk_core::Output;
 
 use super::{Ending, Reading, Server, ServerOut, Writing};
 use crate::emit;
@@ -280,7 +280,7 @@ impl Server {
     }
 
     /// Whether nothing of the request is missing, reported or not.
-    fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         self.unread() == 0
     }
 
@@ -292,17 +292,8 @@ impl Server {
         }
     }
 
-    /// The session ends with an error; the client is told if it is to blame and can be told.
-    pub(super) fn fail(&mut self, error: &Error, wire: &mut Wire) {
-        let can = matches!(self.writing, Writing::Idle | Writing::Owed);
-        if let (Some(status), true) = (error.status(), can) {
-            self.refuse(status, &mut wire.output);
-        }
-        self.end = Ending::Over;
-    }
-
     /// A minimal response that says only the status.
-    fn refuse(&self, status: StatusCode, output: &mut Output) {
+    pub(super) fn refuse(&self, status: StatusCode, output: &mut Output) {
         let reason = status.canonical_reason().unwrap_or_default();
         let text = [status.as_str(), " ", reason, "\n"].concat();
         emit::status_line(Version::HTTP_11, status, output);
