@@ -150,7 +150,7 @@ fn trim_ows(mut bytes: &[u8]) -> &[u8] {
 /// out. Written into the message that is being built: moving a map about costs more than filling it.
 #[inline(always)]
 pub(super) fn head_fields(
-    head: Bytes,
+    head: &mut Bytes,
     scan: &Scan,
     fields: &mut HeaderMap,
     facts: &mut Facts,
@@ -168,17 +168,18 @@ pub fn trailers(section: &Bytes, scan: &Scan) -> Result<HeaderMap> {
     ends.push(0);
     ends.extend_from_slice(scan.ends());
     let mut fields = HeaderMap::new();
-    field_lines(section.clone(), &ends, &mut fields, |name, _| {
+    field_lines(&mut section.clone(), &ends, &mut fields, |name, _| {
         let framing = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::HOST];
         if framing.contains(name) { Err(Fault::Trailer) } else { Ok(()) }
     })?;
     Ok(fields)
 }
 
-/// The lines between each two of `ends` as fields, each shown to `observe`.
+/// The lines between each two of `ends` as fields, each shown to `observe`. The last one takes the
+/// section with it.
 #[inline(always)]
 fn field_lines(
-    mut section: Bytes,
+    section: &mut Bytes,
     ends: &[u32],
     fields: &mut HeaderMap,
     mut observe: impl FnMut(&HeaderName, &[u8]) -> Result<(), Fault>,
@@ -192,7 +193,7 @@ fn field_lines(
         let (name, value) = field_line(&section[begin..end]).map_err(|why| fault(why, begin))?;
         // To count one more user of a buffer takes its time, so the last one takes our place.
         let last = at + 1 == ends.len();
-        let mut bytes = if last { std::mem::take(&mut section) } else { section.clone() };
+        let mut bytes = if last { std::mem::take(section) } else { section.clone() };
         bytes.truncate(begin + value.end);
         bytes.advance(begin + value.start);
         // The constructor refuses every control character but the tab, which is all that we ask.

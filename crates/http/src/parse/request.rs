@@ -21,14 +21,14 @@ use crate::error::{Error, Fault, Result, Unsupported};
 pub fn request(head: &Bytes, scan: &Scan) -> Result<(Request<()>, Facts, BodyKind)> {
     let mut request = Request::new(());
     let mut facts = Facts::default();
-    let body = request_into(head.clone(), scan, &mut request, &mut facts)?;
+    let body = request_into(&mut head.clone(), scan, &mut request, &mut facts)?;
     Ok((request, facts, body))
 }
 
 /// [`request`], written into one that is new, whose map of fields may have room, and its facts into
-/// empty ones: to return them would be to copy them.
+/// empty ones: to return them would be to copy them. The head is taken when its last field is reached.
 pub(crate) fn request_into<B>(
-    head: Bytes,
+    head: &mut Bytes,
     scan: &Scan,
     request: &mut Request<B>,
     facts: &mut Facts,
@@ -38,8 +38,11 @@ pub(crate) fn request_into<B>(
     // A new request's target is that already.
     let root = head[target.0..target.1] == *b"/" && method != Method::CONNECT;
     if !root {
-        *request.uri_mut() = request_target(&head, target, &method)?;
+        *request.uri_mut() = request_target(head, target, &method)?;
     }
+    let connect = method == Method::CONNECT;
+    *request.method_mut() = method;
+    *request.version_mut() = version;
     head_fields(head, scan, request.headers_mut(), facts)?;
     let http10 = version == Version::HTTP_10;
     if facts.hosts > 1 || facts.bad_host || facts.hosts == 0 && !http10 {
@@ -50,15 +53,13 @@ pub(crate) fn request_into<B>(
     }
     facts.expect_continue &= !http10;
     let body = facts.announced(http10)?.unwrap_or(BodyKind::Length(0));
-    if method == Method::CONNECT && body != BodyKind::Length(0) {
+    if connect && body != BodyKind::Length(0) {
         return Err(fault(Fault::ConnectBody, 0));
     }
     if let (Some(_), Some(authority)) = (request.uri().scheme(), request.uri().authority()) {
         let host = HeaderValue::from_str(authority.as_str());
         request.headers_mut().insert(header::HOST, host.map_err(|_| fault(Fault::Target, 0))?);
     }
-    *request.method_mut() = method;
-    *request.version_mut() = version;
     Ok(body)
 }
 

@@ -19,7 +19,7 @@ pub fn response(head: &Bytes, scan: &Scan) -> Result<(Response<()>, Facts, BodyK
     let (version, status) = status_line(&head[..end])?;
     let mut response = Response::new(());
     let mut facts = Facts::default();
-    head_fields(head.clone(), scan, response.headers_mut(), &mut facts)?;
+    head_fields(&mut head.clone(), scan, response.headers_mut(), &mut facts)?;
     let body = facts.announced(version == Version::HTTP_10)?.unwrap_or(BodyKind::UntilClose);
     *response.status_mut() = status;
     *response.version_mut() = version;

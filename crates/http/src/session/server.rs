@@ -264,21 +264,22 @@ impl Server {
         let Some(length) = found.map_err(|error| error.based(self.consumed))? else {
             return self.await_more(wire);
         };
-        let head = wire.input.split_to(length).freeze();
+        let mut head = wire.input.split_to(length).freeze();
         let mut facts = Facts::default();
-        let parsed = parse::request_into(head, &self.scan, request, &mut facts);
+        let parsed = parse::request_into(&mut head, &self.scan, request, &mut facts);
         self.scan.clear();
         let base = self.consumed;
         self.consumed += length as u64;
         self.blank = false;
         self.clock.head();
+        let understood = parsed.is_ok();
         let begun = match parsed {
             Ok(body) => self.begin(request, &facts, body),
             Err(error) => Err(error.based(base)),
         };
         match begun {
             Ok(()) => Ok(Some(())),
-            Err(error) => Err(self.misread(error, head)),
+            Err(error) => Err(self.misread(error, &head, request, understood)),
         }
     }
 

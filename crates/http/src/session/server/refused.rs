@@ -1,12 +1,11 @@
 //! What is known of a request that the session itself has answered, for whoever keeps a log.
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, Version};
 use ropewalk_core::Wire;
 
 use super::{Server, Writing};
 use crate::error::Error;
-use crate::parse::{self, Scan, Section};
 
 /// How much of a request line that was not understood is kept, in bytes.
 const LINE: usize = 1024;
@@ -18,7 +17,7 @@ pub struct Refused {
     pub status: StatusCode,
     /// Its size on the wire in bytes, head included.
     pub bytes: u64,
-    head: Option<Bytes>,
+    request: Option<Request<()>>,
     line: Option<Bytes>,
 }
 
@@ -26,10 +25,8 @@ impl Refused {
     /// The request, if it was refused before it was [delivered](crate::Event::Head) but was
     /// understood: one that announces too much content, say.
     #[must_use]
-    pub fn request(&self) -> Option<Request<()>> {
-        let (head, mut scan) = (self.head.as_ref()?, Scan::default());
-        scan.find(head, Section::Head, &crate::Limits::default()).ok()??;
-        parse::request(head, &scan).ok().map(|(request, ..)| request)
+    pub fn request(&self) -> Option<&Request<()>> {
+        self.request.as_ref()
     }
 
     /// The request line as it came, as far as it came, if the request was refused before it was
@@ -48,13 +45,20 @@ impl Server {
         self.refused.as_deref()
     }
 
-    /// A whole head has come that is refused.
+    /// A whole head has come that is refused. `head` is empty if it became the fields of `request`,
+    /// which are all there if it was `understood`.
     #[cold]
-    pub(super) fn misread(&mut self, error: Error, head: Bytes) -> Error {
+    pub(super) fn misread<B>(
+        &mut self,
+        error: Error,
+        head: &Bytes,
+        request: &mut Request<B>,
+        understood: bool,
+    ) -> Error {
         if let Some(status) = error.status() {
-            let line = first_line(&head);
-            let (head, bytes) = (Some(head), 0);
-            self.refused = Some(Box::new(Refused { status, bytes, head, line }));
+            let line = if head.is_empty() { line_of(request) } else { first_line(head) };
+            let request = understood.then(|| taken(request));
+            self.refused = Some(Box::new(Refused { status, bytes: 0, request, line }));
         }
         error
     }
@@ -74,7 +78,7 @@ impl Server {
             match &mut self.refused {
                 Some(refused) => refused.bytes = bytes,
                 None => {
-                    let refused = Refused { status, bytes, head: None, line };
+                    let refused = Refused { status, bytes, request: None, line };
                     self.refused = Some(Box::new(refused));
                 }
             }
@@ -88,4 +92,20 @@ fn first_line(bytes: &[u8]) -> Option<Bytes> {
     let line = &bytes[..bytes.len().min(LINE)];
     let line = line.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
     (!line.is_empty()).then(|| Bytes::copy_from_slice(line))
+}
+
+/// The request line of a request.
+fn line_of<B>(request: &Request<B>) -> Option<Bytes> {
+    let version = if request.version() == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    first_line(format!("{} {} {version}", request.method(), request.uri()).as_bytes())
+}
+
+/// The head of a request, which is left without one.
+fn taken<B>(request: &mut Request<B>) -> Request<()> {
+    let mut head = Request::new(());
+    *head.method_mut() = std::mem::take(request.method_mut());
+    *head.uri_mut() = std::mem::take(request.uri_mut());
+    *head.version_mut() = request.version();
+    *head.headers_mut() = std::mem::take(request.headers_mut());
+    head
 }
