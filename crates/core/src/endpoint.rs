@@ -274,11 +274,11 @@ impl Endpoint {
         let step = |layer: &Wrapper| match (layer, before) {
             (Wrapper::Tls(tls), Some(before)) => {
                 let old = before.layers.iter().zip(&*before.steps);
-                let same = old.filter_map(|pair| match pair {
+                let mut same = old.filter_map(|pair| match pair {
                     (Wrapper::Tls(old), Step::Tls(server, _)) if old == tls => Some(server),
                     _ => None,
                 });
-                match same.last() {
+                match same.next() {
                     Some(server) => Ok(Step::Tls(server.reloaded()?, tls.handshake)),
                     None => self.step(layer),
                 }

@@ -312,6 +312,12 @@ impl Reactor {
         self.inner.phase.send_replace(Phase::Stopped);
     }
 
+    /// Waits until the reactor has begun to stop. Cancel-safe.
+    pub async fn stopping(&self) {
+        // An error cannot be: the sender is here.
+        let _ = self.inner.phase.subscribe().wait_for(|phase| *phase != Phase::Running).await;
+    }
+
     /// Whether the reactor has begun to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {

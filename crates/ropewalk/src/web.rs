@@ -3,47 +3,53 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use ropewalk_core::Address;
 use ropewalk_core::endpoint::{Endpoint, Leaf, Registry, Wrapper};
-use ropewalk_core::{Address, Reactor};
 use ropewalk_http::Server;
 use ropewalk_http::files::{Cache, Files, Settings};
-use tracing::info;
+use serde::{Deserialize, Serialize};
 
-use crate::access_log::{Format, Log, Writer};
-use crate::cli::Global;
+use crate::access_log::{Format, Log};
 use crate::exit::{Code, Failure};
 use crate::guard::Limits;
-use crate::logging::NOTICE;
-use crate::run::{Once, made_for_this_run};
+use crate::kind::Kind;
+use crate::stage::{Socket, Stage};
 use crate::values::TlsFiles;
 
 /// Where it listens unless told: this machine only.
 const LISTEN: &str = "tcp:127.0.0.1:8080";
+/// The file that stands for a folder unless told.
+const INDEX: &str = "index.html";
 
-/// The arguments of `ropewalk web`.
-#[derive(Debug, clap::Args)]
+/// Serve a folder by HTTP
+///
+/// Files are served with ranges, conditions and entity tags, a folder by its index file or as a
+/// listing. Nothing outside the folder is reached, by any spelling of a path nor by a link.
+#[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[command(after_help = "Examples:\n  \
         ropewalk web --path site\n  \
         ropewalk web --listen 8080 --tls self-signed\n  \
         ropewalk web --listen tcp:80 --listen tls:443:cert=site.pem:key=site.key --log combined")]
-pub struct Args {
+pub struct Web {
     /// Where to listen: 8080, tcp:127.0.0.1:8080, tls:443:cert=C:key=K, unix:PATH, systemd:NAME,
-    /// stdio:; may be repeated [default: tcp:127.0.0.1:8080]
-    #[arg(short, long, value_name = "ENDPOINT")]
+    /// stdio:; may be repeated
+    #[arg(short, long, value_name = "ENDPOINT", default_value = LISTEN)]
     pub listen: Vec<String>,
     /// The folder to serve
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub path: PathBuf,
     /// TLS on all --listen: a certificate chain and its key, or self-signed to try things out
     #[arg(long, value_name = "CERT.pem,KEY.pem")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFiles>,
     /// How to log requests, on standard output [default: combined on a terminal, else off]
     #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<Format>,
     /// Files that stand for a folder, the first that is there; may be repeated
-    #[arg(long, value_name = "NAME", default_value = "index.html", help_heading = "Files")]
+    #[arg(long, value_name = "NAME", default_value = INDEX, help_heading = "Files")]
     pub index: Vec<String>,
     /// Answer 403 for a folder without an index file, instead of listing it
     #[arg(long, help_heading = "Files")]
@@ -57,112 +63,104 @@ pub struct Args {
     /// Send NAME.br, NAME.zst or NAME.gz for NAME to clients that take it
     #[arg(long, help_heading = "Files")]
     pub precompressed: bool,
-    /// How it is run and what it takes at most.
+    /// What it takes at most.
     #[command(flatten)]
     pub limits: Limits,
 }
 
-/// A folder and where to serve it: what the arguments mean.
-#[derive(Debug)]
-pub struct Web {
-    listen: Vec<Endpoint>,
-    registry: Registry,
-    path: PathBuf,
-    files: Settings,
-    log: Format,
-    limits: Limits,
-    wire: bool,
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            listen: vec![LISTEN.to_owned()],
+            path: ".".into(),
+            tls: None,
+            log: None,
+            index: vec![INDEX.to_owned()],
+            no_listing: false,
+            dotfiles: false,
+            follow_links: false,
+            precompressed: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Kind for Web {
+    const NAME: &'static str = "web";
+
+    fn start(&self, stage: &mut Stage) -> Result<(), Failure> {
+        let registry = stage.registry().clone();
+        let folder = self.folder(stage);
+        let sockets = stage.sockets("listen", &self.listen, |endpoint| {
+            with_tls(endpoint, self.tls.as_ref(), &registry)
+        });
+        let log = self.log_format(stage, &sockets);
+        let Some((root, files)) = folder else { return Ok(()) };
+        let server = Server::new(files);
+        let server = if log == Format::Off || stage.is_rehearsal() {
+            server
+        } else {
+            let (log, writer) = Log::to(log, io::stdout())?;
+            // What it still holds is written when the service has ended.
+            stage.keep(writer);
+            server.access_log(log)
+        };
+        let server = stage.guard("http", &self.limits, &sockets, server);
+        for socket in sockets {
+            let (tls, root) = (socket.is_tls(), root.clone());
+            stage.serve(socket, server.clone(), move |address| {
+                format!("serving {} at {}", root.display(), Url { tls, address })
+            });
+        }
+        Ok(())
+    }
 }
 
 impl Web {
-    /// What the arguments mean. Nothing is opened.
-    ///
-    /// # Errors
-    /// When an endpoint cannot be understood, or options do not go together.
-    pub fn new(args: Args, global: &Global) -> Result<Self, Failure> {
-        let registry = Registry::default();
-        let texts = if args.listen.is_empty() { vec![LISTEN.to_owned()] } else { args.listen };
-        let endpoint = |text: &String| {
-            let endpoint = Endpoint::parse_with(text, &registry);
-            let endpoint = endpoint.map_err(|error| Failure::endpoint("--listen", &error))?;
-            with_tls(endpoint, args.tls.as_ref(), &registry)
-        };
-        let listen = texts.iter().map(endpoint).collect::<Result<Vec<_>, _>>()?;
-        let files = Settings {
-            index: args.index,
-            listing: !args.no_listing,
-            dotfiles: args.dotfiles,
-            follow_links: args.follow_links,
-            precompressed: args.precompressed,
+    /// The folder, and its absolute name for people.
+    fn folder(&self, stage: &mut Stage) -> Option<(PathBuf, Files)> {
+        let settings = Settings {
+            index: self.index.clone(),
+            listing: !self.no_listing,
+            dotfiles: self.dotfiles,
+            follow_links: self.follow_links,
+            precompressed: self.precompressed,
             cache: Some(Cache::default()),
             ..Settings::default()
         };
-        let log = log_format(args.log, &listen)?;
-        let (limits, wire) = (args.limits, global.wire);
-        Ok(Self { listen, registry, path: args.path, files, log, limits, wire })
-    }
-
-    /// Serves until SIGTERM or SIGINT.
-    ///
-    /// # Errors
-    /// When the folder cannot be opened or an endpoint cannot be listened on.
-    pub fn run(self) -> Result<(), Failure> {
-        let plan = self.limits.plan(self.registry.clone());
-        // What the log still holds is written when this returns.
-        let _log = plan.run(async |reactor| self.start(reactor).await)?;
-        Ok(())
-    }
-
-    /// Begins to serve in `reactor`, and says where.
-    async fn start(&self, reactor: &Reactor) -> Result<Option<Writer>, Failure> {
-        let (root, files) = self.open()?;
-        let (server, writer) = self.server(files)?;
-        let bound = self.listen.iter().map(Endpoint::bind).collect::<io::Result<Vec<_>>>();
-        let bound = bound.map_err(|error| Failure::bind(&error))?;
-        let places: Vec<Address> = bound.iter().flat_map(|bound| bound.local().to_vec()).collect();
-        let server = Arc::new(self.limits.guard("http", self.wire, &places, server));
-        for (endpoint, bound) in self.listen.iter().zip(bound) {
-            let tls = bound.tls().next().is_some();
-            let made = made_for_this_run(endpoint, &bound);
-            let listening = if matches!(endpoint.leaf(), Leaf::Stdio) {
-                reactor.serve(bound, Once::new(server.clone(), reactor.clone())).await?
-            } else {
-                reactor.serve(bound, server.clone()).await?
-            };
-            for address in listening.locals() {
-                let url = Url { tls, address };
-                info!(target: NOTICE, "serving {} at {url}", root.display());
+        match Files::new(&self.path, settings) {
+            Ok(files) => {
+                let root = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+                Some((root, files))
             }
-            if let Some(fingerprint) = made {
-                info!(target: NOTICE, "{fingerprint}");
+            Err(error) => {
+                let help = match error.kind() {
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                        "; give an existing folder"
+                    }
+                    io::ErrorKind::PermissionDenied => "; this user may not read it",
+                    _ => "",
+                };
+                stage.problem("path", Code::of(&error), format!("{error}{help}"));
+                None
             }
         }
-        Ok(writer)
     }
 
-    /// The folder, and its absolute name for people.
-    fn open(&self) -> Result<(PathBuf, Files), Failure> {
-        let files = Files::new(&self.path, self.files.clone()).map_err(|error| {
-            let help = match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                    "; give an existing folder with --path"
-                }
-                io::ErrorKind::PermissionDenied => "; this user may not read it",
-                _ => "",
-            };
-            Failure::new(Code::of(&error), format!("{error}{help}"))
-        })?;
-        let root = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
-        Ok((root, files))
-    }
-
-    fn server(&self, files: Files) -> Result<(Server<Files>, Option<Writer>), Failure> {
-        let server = Server::new(files);
-        if self.log == Format::Off {
-            return Ok((server, None));
+    /// Standard output is for people only when it is a terminal, and not ours when a connection is on
+    /// it.
+    fn log_format(&self, stage: &mut Stage, sockets: &[Socket]) -> Format {
+        let taken = sockets.iter().any(|socket| matches!(socket.endpoint().leaf(), Leaf::Stdio));
+        match self.log {
+            Some(format) if taken && format != Format::Off => {
+                let what = "standard output is where stdio: serves; leave one out";
+                stage.problem("log", Code::Usage, what);
+                Format::Off
+            }
+            Some(format) => format,
+            None if !taken && io::IsTerminal::is_terminal(&io::stdout()) => Format::Combined,
+            None => Format::Off,
         }
-        let (log, writer) = Log::to(self.log, io::stdout())?;
-        Ok((server.access_log(log), Some(writer)))
     }
 }
 
@@ -174,7 +172,10 @@ fn with_tls(
 ) -> Result<Endpoint, Failure> {
     let endpoint = match files {
         Some(_) if endpoint.wrappers().iter().any(|layer| matches!(layer, Wrapper::Tls(_))) => {
-            let what = format!("--tls: {} has tls: already; leave one out", endpoint.redacted());
+            let what = format!(
+                "{} has tls: already: leave that out, or --tls (the key `tls`)",
+                endpoint.redacted()
+            );
             return Err(Failure::new(Code::Usage, what));
         }
         Some(files) => endpoint.wrap(files.layer()),
@@ -189,20 +190,6 @@ fn with_tls(
         }
         layer => inner.wrap(layer.clone()),
     }))
-}
-
-/// Standard output is for people only when it is a terminal, and not ours when a connection is on it.
-fn log_format(asked: Option<Format>, listen: &[Endpoint]) -> Result<Format, Failure> {
-    let taken = listen.iter().any(|endpoint| matches!(endpoint.leaf(), Leaf::Stdio));
-    match asked {
-        Some(format) if taken && format != Format::Off => {
-            let what = "--log: standard output is where stdio: serves; leave one out";
-            Err(Failure::new(Code::Usage, what))
-        }
-        Some(format) => Ok(format),
-        None if !taken && io::IsTerminal::is_terminal(&io::stdout()) => Ok(Format::Combined),
-        None => Ok(Format::Off),
-    }
 }
 
 /// Where to point a browser.
@@ -229,6 +216,11 @@ impl fmt::Display for Url<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        crate::kind::verify::<Web>();
+    }
 
     #[test]
     fn urls() {

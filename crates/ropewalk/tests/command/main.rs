@@ -1,5 +1,6 @@
 //! The built command, driven from outside: over loopback, its standard streams and its signals.
 
+mod daemon;
 mod errors;
 mod forward;
 mod harness;
