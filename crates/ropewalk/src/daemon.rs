@@ -375,3 +375,6 @@ fn fixed(old: &Globals, new: &Globals) -> Vec<String> {
     .filter_map(|(changed, what)| changed.then(|| stays(what)))
     .collect()
 }
+
+#[cfg(test)]
+mod tests;

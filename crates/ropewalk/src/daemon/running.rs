@@ -293,7 +293,12 @@ impl Retired {
         let this = self.clone();
         let stop = |listening: Arc<Listening>| async move { listening.stop(deadline).await };
         let loops = this.listeners.iter().flat_map(|(_, history)| history.loops());
-        let stopping: Vec<_> = loops.map(|listening| tokio::spawn(stop(listening))).collect();
+        let begin = |listening: Arc<Listening>| {
+            // At once, not when the task has its turn.
+            listening.drain();
+            tokio::spawn(stop(listening))
+        };
+        let stopping: Vec<_> = loops.map(begin).collect();
         async move {
             let mut left = 0;
             for stopping in stopping {

@@ -74,7 +74,7 @@ fn web(port: u16, more: &str) -> String {
 }
 
 /// Asks on a connection that stays open.
-fn keep(stream: &mut TcpStream, target: &str) -> u16 {
+fn keep(stream: &mut (impl Read + Write), target: &str) -> u16 {
     let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("it is open");
     let mut head = Vec::new();
@@ -196,6 +196,23 @@ fn certificate() -> String {
     certificate.pem() + &key.serialize_pem()
 }
 
+/// A connection to the server that shows the certificate of this fingerprint, through a relay that
+/// speaks TLS for us.
+fn over_tls(
+    folder: &Folder,
+    socket: &str,
+    port: u16,
+    pin: &serde_json::Value,
+) -> (Running, UnixStream) {
+    let pin = pin.as_str().expect("a fingerprint");
+    let (path, to) = (folder.join(socket), format!("tls:127.0.0.1:{port}:pin={pin}"));
+    let mut relay = Running::start(&["forward", "--listen", &format!("unix:{path}"), "--to", &to]);
+    relay.line("forwarding");
+    let stream = UnixStream::connect(&path).expect("it listens");
+    stream.set_read_timeout(Some(crate::harness::LIMIT)).expect("a socket");
+    (relay, stream)
+}
+
 #[test]
 fn a_certificate_is_replaced_by_rubbish_and_then_by_a_good_one() {
     let port = free_port();
@@ -208,9 +225,8 @@ fn a_certificate_is_replaced_by_rubbish_and_then_by_a_good_one() {
     let shown = || place.status()["services"][0]["listeners"][0]["certificate"].clone();
     let first = shown();
     assert!(first.is_string());
-    let mut kept = connect(local(port));
-    let mut handshake = [0x16, 3, 1, 0, 1, 1].to_vec();
-    kept.write_all(&handshake.split_off(0)).expect("it listens");
+    let (_relay, mut kept) = over_tls(&place.folder, "first.sock", port, &first);
+    assert_eq!(keep(&mut kept, "/hello.txt"), 200);
 
     place.replace("site.pem", "rubbish");
     let ended = place.reload();
@@ -226,17 +242,10 @@ fn a_certificate_is_replaced_by_rubbish_and_then_by_a_good_one() {
     running.line("reloaded");
     let second = shown();
     assert_ne!(second, first);
-    let pin = second.as_str().expect("a fingerprint");
-    let to = format!("tls:127.0.0.1:{port}:pin={pin}");
-    let folder = &place.folder;
-    let relay = folder.join("relay.sock");
-    let mut forward =
-        Running::start(&["forward", "--listen", &format!("unix:{relay}"), "--to", &to]);
-    forward.line("forwarding");
-    let stream = UnixStream::connect(&relay).expect("it listens");
-    let (head, _) = crate::harness::ask(stream, "/hello.txt");
-    assert_eq!(status(&head), 200, "whoever comes now sees the new one");
-    drop(kept);
+    let (_relay, mut new) = over_tls(&place.folder, "second.sock", port, &second);
+    assert_eq!(keep(&mut new, "/hello.txt"), 200, "whoever comes now sees the new one");
+    assert_eq!(keep(&mut kept, "/hello.txt"), 200, "the connection from before goes on");
+    drop((kept, new));
     assert_eq!(running.stop().code, Some(0));
 }
 

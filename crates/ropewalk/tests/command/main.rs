@@ -5,6 +5,7 @@ mod errors;
 mod forward;
 mod harness;
 mod logs;
+mod own;
 mod pages;
 mod signals;
 mod web;
