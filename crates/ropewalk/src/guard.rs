@@ -27,7 +27,8 @@ const TOTAL: u64 = 100_000;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Connections open at once, 0 for any number [default: as open files allow, at most 100000]
+    /// Connections open at once, 0 for any number [default: as open files
+    /// allow, at most 100000 for all services]
     #[arg(long, value_name = "N")]
     pub max_connections: Option<usize>,
     /// Connections open at once from one address (IPv6: one /64), 0 for any number [default: 1024;
@@ -70,6 +71,13 @@ impl Limits {
             allow: own.allow.clone(),
             deny: own.deny.clone(),
         }
+    }
+
+    /// Of so many services in one process: what open files allow is shared out.
+    #[must_use]
+    pub fn shared_by(self, services: usize) -> Self {
+        let share = || (standard() / services.max(1)).max(1);
+        Self { max_connections: Some(self.max_connections.unwrap_or_else(share)), ..self }
     }
 
     /// Puts around `factory` what was asked for. `listening` is where it will be reached; `tally`
@@ -122,12 +130,7 @@ impl Limits {
         Some(throttle)
     }
 
-    /// Half of what may be open, since a connection may have a file or another connection open.
     fn most(&self) -> Option<usize> {
-        let standard = || {
-            let files = open_files().map_or(TOTAL, |files| files.saturating_sub(32).max(2) / 2);
-            files.min(TOTAL) as usize
-        };
         Some(self.max_connections.unwrap_or_else(standard)).filter(|number| *number > 0)
     }
 
@@ -145,6 +148,12 @@ impl Limits {
         };
         Some(rules.allow(self.allow.iter().copied()).deny(self.deny.iter().copied()))
     }
+}
+
+/// Half of what may be open, since a connection may have a file or another connection open.
+fn standard() -> usize {
+    let files = open_files().map_or(TOTAL, |files| files.saturating_sub(32).max(2) / 2);
+    files.min(TOTAL) as usize
 }
 
 /// Any factory for one protocol, behind a pointer: what is put around a service is decided when the

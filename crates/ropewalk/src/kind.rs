@@ -7,11 +7,12 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use clap::{ArgMatches, Args, Command};
+use clap::{ArgMatches, Args, Command, CommandFactory};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use toml::de::ValueDeserializer;
 
+use crate::cli::Cli;
 use crate::exit::Failure;
 use crate::guard::Limits;
 use crate::stage::Stage;
@@ -143,12 +144,16 @@ fn longs(command: &Command) -> BTreeSet<String> {
 /// # Panics
 /// When something is.
 pub fn verify<K: Kind>() {
+    let taken = Cli::command().get_subcommands().any(|command| command.get_name() == K::NAME);
+    let sections = ["log", "limits", "control"].contains(&K::NAME);
+    assert!(!taken && !sections, "`{}` means something else", K::NAME);
     let command = K::augment_args(Command::new(K::NAME).no_binary_name(true));
     command.clone().debug_assert();
     let matches = command.clone().get_matches_from([""; 0]);
     let plain = K::from_arg_matches(&matches).expect("every option may be left out");
     assert_eq!(plain, K::default(), "without options it is not the default");
     let options = longs(&command);
+    assert!(!options.contains("name"), "every section has a key `name`, which is not its own");
     for key in toml::Table::try_from(&plain).expect("a table of plain values").keys() {
         let known = options.contains(key) || key == "limits" && options.is_superset(&limits());
         assert!(known, "the key `{key}` is no option of `{}`", K::NAME);

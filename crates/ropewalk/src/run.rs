@@ -6,6 +6,7 @@
 //! ```
 
 use std::future::poll_fn;
+use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
@@ -60,6 +61,9 @@ impl Job {
             let daemon = Arc::new(daemon);
             // From now on it does not end the process.
             let hangups = signal(SignalKind::hangup())?;
+            let forced = tokio::spawn(second_signal(reactor.clone()));
+            // Who closes the terminal of a command typed there means to end it.
+            let ends = matches!(self.source, Source::Options(_)) && io::stderr().is_terminal();
             let several = |failures: Vec<Failure>| Failure::several(&failures);
             let opened = daemon.open(config).await.map_err(several)?;
             // Bound before a connection is accepted: who finds the socket finds all of it.
@@ -67,11 +71,14 @@ impl Job {
             // Seam: the pidfile is written, and privileges are dropped, here: all sockets are open.
             daemon.begin(opened).await.map_err(several)?;
             // Seam: ready (sd_notify READY=1); `Daemon::reload` is where RELOADING=1 belongs.
-            let hangups = tokio::spawn(reload_on_hangup(hangups, daemon.clone()));
+            let hangups = tokio::spawn(on_hangup(hangups, daemon.clone(), ends));
             running.await?;
             // Seam: what is to be said when it has begun to end waits for `Reactor::stopping`.
             hangups.abort();
-            let ended = daemon.end().await;
+            let ended = tokio::select! {
+                ended = daemon.end() => ended,
+                _ = forced => Ok(()),
+            };
             if let Some(control) = control {
                 // Last: who asked for the end waits for this.
                 control.stop().await;
@@ -90,7 +97,7 @@ async fn listen(
     let Some(path) = path else { return Ok(None) };
     match control::listen(&path, Controls(daemon.clone())).await {
         Ok(reactor) => Ok(Some(reactor)),
-        Err(error) if named || error.kind() == std::io::ErrorKind::AddrInUse => {
+        Err(error) if named || error.kind() == io::ErrorKind::AddrInUse => {
             let what = format!("{error}; or name another with [control] socket, or --control");
             Err(Failure::new(Failure::bind(&error).code(), what))
         }
@@ -101,9 +108,34 @@ async fn listen(
     }
 }
 
-/// Reads everything again whenever SIGHUP comes. What comes of it is logged.
-async fn reload_on_hangup(mut hangups: Signal, daemon: Arc<Daemon>) {
+/// Waits for the signal that means *at once*: one that comes when the end has begun.
+async fn second_signal(reactor: Reactor) {
+    let listen = |kind| signal(kind).ok();
+    let (Some(mut terminate), Some(mut interrupt)) =
+        (listen(SignalKind::terminate()), listen(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        // In this order: a first signal has been seen here when the reactor begins to stop by it.
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = reactor.stopping() => {}
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Reads everything again whenever SIGHUP comes, or ends. What comes of it is logged.
+async fn on_hangup(mut hangups: Signal, daemon: Arc<Daemon>, ends: bool) {
     while hangups.recv().await.is_some() {
+        if ends {
+            info!("SIGHUP: stopping");
+            return daemon.reactor().stop().await;
+        }
         info!("SIGHUP: reloading");
         // Logged where it is done.
         let _ = daemon.reload().await;
@@ -171,10 +203,10 @@ impl Plan {
 }
 
 /// The end of a reactor.
-type Ending<'a> = Pin<Box<dyn Future<Output = std::io::Result<()>> + 'a>>;
+type Ending<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + 'a>>;
 
 /// The runtime that fits: workers of their own leave only signals and timers to this one.
-fn runtime(workers: Workers) -> std::io::Result<Runtime> {
+fn runtime(workers: Workers) -> io::Result<Runtime> {
     let mut builder = match workers {
         Workers::Shared => Builder::new_multi_thread(),
         Workers::PerCore(_) => Builder::new_current_thread(),

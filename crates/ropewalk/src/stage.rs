@@ -45,6 +45,8 @@ pub(crate) struct Scene {
     pub(crate) workers: usize,
     /// Limits of services that say nothing of their own.
     pub(crate) limits: Limits,
+    /// How many services there are.
+    pub(crate) services: usize,
     /// Whether what comes and goes is shown.
     pub(crate) wire: bool,
     /// Sockets that are open, by the leaf of their endpoint; each can be taken once.
@@ -204,7 +206,13 @@ impl Stage {
             Ok(open) => Some(Socket { endpoint, open }),
             Err(error) => {
                 let failure = Failure::bind(&error);
-                self.problem(key, failure.code(), failure.to_string());
+                let ours = match error.kind() {
+                    io::ErrorKind::AddrInUse if self.scene.has_port(&endpoint) => {
+                        " (it is open under another description, which only a restart can change)"
+                    }
+                    _ => "",
+                };
+                self.problem(key, failure.code(), format!("{failure}{ours}"));
                 None
             }
         }
@@ -246,7 +254,7 @@ impl Stage {
         F::Protocol: 'static,
     {
         let places: Vec<Address> = sockets.iter().flat_map(Socket::local).cloned().collect();
-        let limits = limits.or(&self.scene.limits);
+        let limits = limits.or(&self.scene.limits).shared_by(self.scene.services);
         limits.guard(protocol, self.scene.wire, &places, &self.tally, factory)
     }
 
@@ -336,6 +344,13 @@ impl Scene {
         endpoint.rehearse()
     }
 
+    /// Whether one of the open sockets has the port of an endpoint.
+    fn has_port(&self, endpoint: &Endpoint) -> bool {
+        let Leaf::Tcp(tcp) = endpoint.leaf() else { return false };
+        let has = |address: &Address| address.port() == Some(tcp.port);
+        self.open.iter().any(|(_, bound)| bound.local().iter().any(has))
+    }
+
     /// What an endpoint ends in: where its socket is.
     fn leaf(&self, endpoint: &Endpoint) -> String {
         Endpoint::new(endpoint.leaf().clone()).with_registry(&self.registry).to_string()
@@ -346,7 +361,8 @@ impl Scene {
         let before = self.open.iter().position(|(open, _)| *open == leaf);
         if let Some(before) = before {
             let bound = Arc::new(endpoint.rebind(&self.open[before].1)?);
-            let (_, before) = self.open.swap_remove(before);
+            // In order: of several with a port of the system's choice each keeps its own.
+            let (_, before) = self.open.remove(before);
             return Ok(Open { endpoint: endpoint.clone(), leaf, bound, before: Some(before) });
         }
         let mut bound = endpoint.bind()?;
