@@ -119,7 +119,7 @@ impl App {
         let levels = logging::start(&global)?;
         let control_named = process.control.is_some();
         let job = Job {
-            source: Source::Options(config.clone()),
+            source: Source::Options(Box::new(config.clone())),
             kinds: self.kinds.clone(),
             registry: self.registry.clone(),
             global,

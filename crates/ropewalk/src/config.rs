@@ -168,7 +168,7 @@ pub(crate) fn control_of(path: &Path) -> Option<PathBuf> {
     let (table, _) = toml::de::DeTable::parse_recoverable(&text);
     let socket = table.get_ref().get("control")?.get_ref().get("socket")?.get_ref().as_str()?;
     // Relative to the file, as all that is in it.
-    Some(path.parent().unwrap_or(Path::new("")).join(socket))
+    Some(path.with_file_name(socket))
 }
 
 impl Clone for Config {

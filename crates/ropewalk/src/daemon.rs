@@ -44,7 +44,7 @@ const WORK: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) enum Source {
     /// The command line, which stays as it is; certificates may change.
-    Options(Config),
+    Options(Box<Config>),
     /// A file, by its absolute path.
     File(PathBuf),
 }
@@ -87,7 +87,7 @@ impl Source {
     /// What is to run.
     pub(crate) fn read(&self, kinds: &[Entry]) -> Result<Config, Vec<Failure>> {
         match self {
-            Self::Options(config) => Ok(config.clone()),
+            Self::Options(config) => Ok(Config::clone(config)),
             Self::File(path) => Config::read(path, kinds),
         }
     }
@@ -287,6 +287,9 @@ impl Daemon {
         state.tallies.retain(|name, _| config.names().any(|other| other == name));
         state.globals = config.globals;
         self.shown().services = state.running.iter().map(Running::view).collect();
+        if self.reactor.is_stopping() {
+            self.close();
+        }
         Ok(said)
     }
 
@@ -337,6 +340,16 @@ impl Daemon {
         }
     }
 
+    /// Closes all sockets when the reactor has begun to stop, so that whoever connects is refused.
+    pub(crate) async fn close_when_stopping(self: Arc<Self>) {
+        self.reactor.stopping().await;
+        self.close();
+    }
+
+    fn close(&self) {
+        self.shown().services.iter().for_each(running::View::close);
+    }
+
     pub(crate) fn reactor(&self) -> &Reactor {
         &self.reactor
     }
@@ -374,7 +387,8 @@ fn fixed(old: &Globals, new: &Globals) -> Vec<String> {
         (old.log.format != new.log.format, "log.format"),
     ]
     .into_iter()
-    .filter_map(|(changed, what)| changed.then(|| stays(what)))
+    .filter(|(changed, _)| *changed)
+    .map(|(_, what)| stays(what))
     .collect()
 }
 

@@ -55,6 +55,8 @@ impl Job {
             grace: globals.grace,
             registry: self.registry.clone(),
         };
+        // Who closes the terminal of a command typed there means to end it.
+        let ends = matches!(self.source, Source::Options(_)) && io::stderr().is_terminal();
         plan.run_to_end(async |reactor: &Reactor, running| {
             let logs = (self.global, Some(self.levels));
             let daemon = Daemon::new(self.source, self.kinds, self.registry, logs, reactor.clone());
@@ -62,23 +64,25 @@ impl Job {
             // From now on it does not end the process.
             let hangups = signal(SignalKind::hangup())?;
             let forced = tokio::spawn(second_signal(reactor.clone()));
-            // Who closes the terminal of a command typed there means to end it.
-            let ends = matches!(self.source, Source::Options(_)) && io::stderr().is_terminal();
             let several = |failures: Vec<Failure>| Failure::several(&failures);
             let opened = daemon.open(config).await.map_err(several)?;
             // Bound before a connection is accepted: who finds the socket finds all of it.
             let control = listen(self.control, self.control_named, &daemon).await?;
-            // Seam: the pidfile is written, and privileges are dropped, here: all sockets are open.
-            daemon.begin(opened).await.map_err(several)?;
-            // Seam: ready (sd_notify READY=1); `Daemon::reload` is where RELOADING=1 belongs.
-            let hangups = tokio::spawn(on_hangup(hangups, daemon.clone(), ends));
-            running.await?;
-            // Seam: what is to be said when it has begun to end waits for `Reactor::stopping`.
-            hangups.abort();
-            let ended = tokio::select! {
-                ended = daemon.end() => ended,
-                _ = forced => Ok(()),
+            let ended = async {
+                // Seam: the pidfile is written, and privileges are dropped, here: all sockets are open.
+                daemon.begin(opened).await.map_err(several)?;
+                // Seam: ready (sd_notify READY=1); `Daemon::reload` is where RELOADING=1 belongs.
+                let hangups = tokio::spawn(on_hangup(hangups, daemon.clone(), ends));
+                tokio::spawn(daemon.clone().close_when_stopping());
+                running.await?;
+                // Seam: what is to be said when it has begun to end waits for `Reactor::stopping`.
+                hangups.abort();
+                tokio::select! {
+                    ended = daemon.end() => ended,
+                    _ = forced => Ok(()),
+                }
             };
+            let ended = ended.await;
             if let Some(control) = control {
                 // Last: who asked for the end waits for this.
                 control.stop().await;

@@ -45,7 +45,7 @@ impl<'t> Document<'t> {
             let Some((key, value)) = self.table.remove_entry(kind.name) else { continue };
             match value.into_inner() {
                 DeValue::Array(items) => {
-                    sections.extend(items.into_iter().map(|item| (kind, item)))
+                    sections.extend(items.into_iter().map(|item| (kind, item)));
                 }
                 // One `[web]` is one service.
                 DeValue::Table(table) => {
@@ -110,7 +110,7 @@ impl<'t> Document<'t> {
                 Ok(settings) => return Some(settings),
                 Err(error) => error,
             };
-            let at = error.span().unwrap_or(span.clone());
+            let at = error.span().unwrap_or_else(|| span.clone());
             let key = without(&mut table, &at, String::new());
             let what = explain(error.message());
             self.problem_at(place, at.start, key.as_deref().unwrap_or_default(), &what);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use ropewalk_core::endpoint::Bound;
 use ropewalk_core::{
     Address, BoxService, Lasting, Listening, Reactor, Restarts, Service as _, Services, Stopping,
-    Totals,
+    Totals, tls,
 };
 use tokio::time::Instant;
 
@@ -32,6 +32,25 @@ struct Info {
     certificate: Option<String>,
 }
 
+/// What keeps a socket open while it is accepted on, and between two accept loops on it. Emptied when
+/// nobody will accept any more: whoever connects then is refused, and does not wait in vain.
+#[derive(Clone)]
+struct Port(Arc<Mutex<Option<Arc<Bound>>>>);
+
+impl Port {
+    fn new(bound: Arc<Bound>) -> Self {
+        Self(Arc::new(Mutex::new(Some(bound))))
+    }
+
+    fn bound(&self) -> Option<Arc<Bound>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
 /// Begins to accept on all of them, or on none.
 pub(super) async fn serve(listeners: &[Listener], reactor: &Reactor) -> io::Result<Vec<Served>> {
     let mut all: Vec<Served> = Vec::new();
@@ -54,7 +73,7 @@ pub(super) async fn serve(listeners: &[Listener], reactor: &Reactor) -> io::Resu
 impl Served {
     fn new(listener: &Listener, listening: Arc<Listening>) -> Self {
         let socket = &listener.socket;
-        let certificate = socket.bound.tls().next().and_then(|tls| tls.fingerprint());
+        let certificate = socket.bound.tls().next().and_then(tls::Server::fingerprint);
         let info = Info {
             endpoint: socket.endpoint.redacted(),
             addresses: socket.bound.local().iter().map(Address::to_string).collect(),
@@ -128,7 +147,7 @@ impl History {
 struct Live {
     info: Info,
     leaf: String,
-    bound: Arc<Bound>,
+    port: Port,
     history: Arc<History>,
     /// Begins to accept again when that has panicked; ends when dropped.
     _watch: BoxService,
@@ -163,10 +182,11 @@ impl Running {
             let history = served.before.as_ref().and_then(|before| hand_over(old, before));
             let history = history.unwrap_or_default();
             history.push(served.listening.clone());
-            let mut watch = watch(&name, &served, &history, reactor, &restarts);
+            let port = Port::new(served.bound.clone());
+            let mut watch = watch(&name, &served, &port, &history, reactor, &restarts);
             begun(watch.start().await);
-            let Served { info, leaf, bound, .. } = served;
-            listeners.push(Live { info, leaf, bound, history, _watch: watch });
+            let Served { info, leaf, .. } = served;
+            listeners.push(Live { info, leaf, port, history, _watch: watch });
         }
         let mut work = Services::new(name.clone());
         let mut others = Vec::new();
@@ -182,7 +202,8 @@ impl Running {
 
     /// The sockets that are open, by their leaf.
     pub(super) fn sockets(&self) -> impl Iterator<Item = (String, Arc<Bound>)> {
-        let listeners = self.listeners.iter().map(|live| (live.leaf.clone(), live.bound.clone()));
+        let open = |live: &Live| Some((live.leaf.clone(), live.port.bound()?));
+        let listeners = self.listeners.iter().filter_map(open);
         listeners.chain(self.others.iter().cloned())
     }
 
@@ -194,7 +215,11 @@ impl Running {
 
     /// What is left of it, to be ended.
     pub(super) fn retire(self) -> Retired {
-        let listeners = self.listeners.into_iter().map(|live| (live.info, live.history)).collect();
+        let left = |live: Live| {
+            live.port.close();
+            (live.info, live.history)
+        };
+        let listeners = self.listeners.into_iter().map(left).collect();
         Retired { name: self.name, listeners, handed: self.handed, kept: Mutex::new(self.kept) }
     }
 
@@ -205,6 +230,7 @@ impl Running {
             name: self.name.clone(),
             restarts: self.restarts.clone(),
             listeners: listeners.collect(),
+            ports: self.listeners.iter().map(|live| live.port.clone()).collect(),
             work: self.work.names().map(str::to_owned).collect(),
         }
     }
@@ -219,7 +245,7 @@ fn begun<E: std::fmt::Display>(result: Result<(), E>) {
 
 /// Has the owner of a socket accept no more on it; what it has had.
 fn hand_over(old: &mut [Running], before: &Arc<Bound>) -> Option<Arc<History>> {
-    let is_it = |live: &Live| Arc::ptr_eq(&live.bound, before);
+    let is_it = |live: &Live| live.port.bound().is_some_and(|bound| Arc::ptr_eq(&bound, before));
     let owner = old.iter_mut().find(|running| running.listeners.iter().any(is_it))?;
     let at = owner.listeners.iter().position(is_it)?;
     let live = owner.listeners.swap_remove(at);
@@ -234,21 +260,23 @@ fn hand_over(old: &mut [Running], before: &Arc<Bound>) -> Option<Arc<History>> {
 fn watch(
     name: &str,
     served: &Served,
+    port: &Port,
     history: &Arc<History>,
     reactor: &Reactor,
     restarts: &Restarts,
 ) -> BoxService {
     let first = Mutex::new(Some(served.listening.clone()));
-    let (bound, serve) = (served.bound.clone(), served.serve.clone());
+    let (port, serve) = (port.clone(), served.serve.clone());
     let (history, reactor) = (history.clone(), reactor.clone());
     let begin = move |mut stopping: Stopping| {
         let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let (bound, serve) = (bound.clone(), serve.clone());
+        let (port, serve) = (port.clone(), serve.clone());
         let (history, reactor) = (history.clone(), reactor.clone());
         let work = async move {
             let listening = match first {
                 Some(listening) => listening,
                 None => {
+                    let Some(bound) = port.bound() else { return Ok(()) };
                     let listening = Arc::new(serve(&reactor, bound.try_clone()?).await?);
                     history.push(listening.clone());
                     listening
@@ -331,10 +359,16 @@ pub(super) struct View {
     name: String,
     restarts: Restarts,
     listeners: Vec<(Info, Arc<History>)>,
+    ports: Vec<Port>,
     work: Vec<String>,
 }
 
 impl View {
+    /// Closes its sockets, when nobody will accept any more.
+    pub(super) fn close(&self) {
+        self.ports.iter().for_each(Port::close);
+    }
+
     pub(super) fn status(&self) -> status::Service {
         status::Service {
             name: self.name.clone(),

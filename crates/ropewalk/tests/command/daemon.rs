@@ -53,7 +53,13 @@ impl Place {
         serde_json::from_str(&ended.out).expect("JSON")
     }
 
-    /// A copy of its own of the bytes of another file.
+    /// Waits until the first listener has received something.
+    fn until_read(&self) {
+        let received = || self.status()["services"][0]["listeners"][0]["received"].clone();
+        until("it is read", || (received() != 0).then_some(()));
+    }
+
+    /// Writes another file.
     fn replace(&self, name: &str, content: &str) {
         fs::write(self.folder.path().join(name), content).expect("a file");
     }
@@ -300,12 +306,14 @@ fn stop_waits_for_the_end() {
     let address = running.address();
     let mut open = connect(address);
     open.write_all(b"GET /hello.txt HTTP/1.1\r\n").expect("it listens");
+    place.until_read();
     let file = place.file();
     let mut stopping = Running::spawn(&mut command(&["stop", &file]));
     running.line("asked to by the control socket");
     assert_eq!(place.status()["stopping"], true);
     assert_ne!(place.reload().code, Some(0), "it is too late for that");
     assert!(stopping.ended().is_none(), "one is busy");
+    until("the port is closed", || TcpStream::connect(address).err());
     open.write_all(b"Host: localhost\r\n\r\n").expect("it is open");
     let mut answer = String::new();
     open.read_to_string(&mut answer).expect("an answer");
@@ -321,9 +329,7 @@ fn a_second_signal_ends_it_at_once() {
     let mut running = place.run();
     let mut open = connect(running.address());
     open.write_all(b"GET /hello.txt HTTP/1.1\r\n").expect("it listens");
-    until("it is read", || {
-        (place.status()["services"][0]["listeners"][0]["received"] != 0).then_some(())
-    });
+    place.until_read();
     running.signal(Signal::TERM);
     running.line("SIGTERM: stopping");
     assert!(running.ended().is_none(), "one is busy");

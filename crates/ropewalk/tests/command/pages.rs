@@ -10,7 +10,10 @@ fn it_explains_itself() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["--version"], &[concat!("ropewalk ", env!("CARGO_PKG_VERSION"))]),
         (&["help"], &["web", "forward", "completions", "man", "--verbose", "Exit codes"]),
-        (&["--help"], &["web", "forward", "run", "check", "reload", "status", "completions", "man"]),
+        (
+            &["--help"],
+            &["web", "forward", "run", "check", "reload", "status", "completions", "man"],
+        ),
         (&["help", "run"], &["[FILE]", "SIGHUP", "[default: ropewalk.toml]"]),
         (&["keys"], &["## `[[web]]`", "| `no-listing` |"]),
         (&["help", "web"], &["--listen", "--no-listing", "--tls", "[default: tcp:127.0.0.1:8080]"]),
