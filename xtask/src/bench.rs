@@ -6,6 +6,7 @@ mod http;
 mod idle;
 mod machine;
 mod measure;
+mod reload;
 mod report;
 mod wrk;
 
@@ -48,6 +49,8 @@ enum Suite {
     Core,
     /// Small answers, files, idle connections, beside hyper, nginx, Caddy and Twisted
     Http,
+    /// New settings under open connections and under load
+    Reload,
 }
 
 /// How much is measured, with what, and where things lie.
@@ -101,6 +104,9 @@ pub fn run(options: &Options) -> Result<bool> {
         let (name, title, about, (scenarios, goals)) = match suite {
             Suite::Core => ("core", core::TITLE, core::ABOUT, core::measure(&plan)?),
             Suite::Http => ("http", http::TITLE, http::ABOUT, http::measure(&plan, files)?),
+            Suite::Reload => {
+                ("reload", reload::TITLE, reload::ABOUT, reload::measure(&plan, files)?)
+            }
         };
         let quick = options.quick;
         let page = Page { name, title, about, scenarios, goals, rounds: plan.rounds, quick };

@@ -156,6 +156,11 @@ impl Running {
         Ok(rustix::process::kill_process(pid_of(&self.child), Signal::TERM)?)
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(rustix::process::kill_process(pid_of(&self.child), signal)?)
+    }
+
     /// Waits for its end, at most `limit`.
     pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         match wait_until(&mut self.child, Instant::now() + limit)? {

@@ -225,12 +225,57 @@ impl Endpoint {
         self.bind()?.listener()
     }
 
+    /// As [`bind`](Self::bind), on the sockets of `bound`, which was bound for an endpoint with the
+    /// same [leaf](Self::leaf): layers may differ, and certificates are read anew. What `bound` was
+    /// served to is left alone. How a listener is given new settings while its port stays open.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind), but for those of sockets; when descriptors have run out.
+    pub fn rebind(&self, bound: &Bound) -> io::Result<Bound> {
+        let opened = self.0.is_for_listening().and_then(|()| {
+            let (steps, layers) = self.steps(Some(bound))?;
+            Bound::new(bound.copies()?, steps, layers)
+        });
+        opened.map_err(|error| Failure::wrap(Wanted::Listen, self.redacted(), error))
+    }
+
+    /// Does what [`bind`](Self::bind) does but for the sockets: whether certificates can be loaded and
+    /// all makes sense, without taking a port.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn rehearse(&self) -> io::Result<()> {
+        let opened = self.0.is_for_listening().and_then(|()| self.steps(None));
+        opened.map(drop).map_err(|error| Failure::wrap(Wanted::Listen, self.redacted(), error))
+    }
+
     fn open(&self) -> io::Result<Bound> {
         self.0.is_for_listening()?;
         // Certificates first: a mistake there must not have opened a port.
-        let steps = self.0.wrappers.iter().rev().map(|wrapper| self.step(wrapper));
-        let steps = steps.collect::<io::Result<_>>()?;
-        Bound::new(self.sockets()?, steps)
+        let (steps, layers) = self.steps(None)?;
+        Bound::new(self.sockets()?, steps, layers)
+    }
+
+    /// The layers innermost first, and what each does with a connection. A layer that `before` has,
+    /// too, is its successor: TLS sessions may be resumed, and a certificate that was made for this
+    /// run is the same.
+    fn steps(&self, before: Option<&Bound>) -> io::Result<(Vec<Step>, Vec<Wrapper>)> {
+        let layers: Vec<Wrapper> = self.0.wrappers.iter().rev().cloned().collect();
+        let step = |layer: &Wrapper| match (layer, before) {
+            (Wrapper::Tls(tls), Some(before)) => {
+                let old = before.layers.iter().zip(&*before.steps);
+                let mut same = old.filter_map(|pair| match pair {
+                    (Wrapper::Tls(old), Step::Tls(server, _)) if old == tls => Some(server),
+                    _ => None,
+                });
+                match same.next() {
+                    Some(server) => Ok(Step::Tls(server.reloaded()?, tls.handshake)),
+                    None => self.step(layer),
+                }
+            }
+            _ => self.step(layer),
+        };
+        Ok((layers.iter().map(step).collect::<io::Result<_>>()?, layers))
     }
 
     fn step(&self, wrapper: &Wrapper) -> io::Result<Step> {

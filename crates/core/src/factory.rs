@@ -40,7 +40,7 @@ mod wire_log;
 
 pub use accept_rate::AcceptRate;
 pub use access::{AccessList, Rules};
-pub use at_most::AtMost;
+pub use at_most::{AtMost, Tally};
 pub use bucket::Rate;
 pub use deadlines::Deadlines;
 pub use meter::{Counts, Meter};

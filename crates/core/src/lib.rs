@@ -94,9 +94,9 @@
 //! | [`Endpoint`], [`endpoint`] | where to listen or connect, from a string or from code |
 //! | [`tls`] | configurations for both roles, and what a handshake found out |
 //! | [`Factory`], [`factory`] | what a server is, and its wrappers: caps, rates, lists, deadlines, counters, logs |
-//! | [`Reactor`], [`Listening`], [`Workers`] | listens, connects, spawns, keeps time, stops in order |
+//! | [`Reactor`], [`Listening`], [`Totals`], [`Workers`] | listens, connects, spawns, keeps time, stops in order |
 //! | [`Deferred`], [`Resolver`], [`gather`], [`first`] | a result that will arrive, of an operation already begun |
-//! | [`Service`], [`Services`], [`ClientService`] | things with a start and a stop; a client that reconnects |
+//! | [`Service`], [`Services`], [`ClientService`], [`Lasting`] | things with a start and a stop; a client that reconnects; work that is begun again |
 //! | [`Port`], [`Batch`], [`Outbox`] | datagrams, many at a time |
 //!
 //! The folder `examples` has a program for each of the usual shapes: echo, a chat with a shared room, a
@@ -139,10 +139,10 @@ mod io {
     pub use crate::factory::{BoxError, Factory, Refusal};
     pub use crate::peer::Peer;
     pub use crate::port::{Batch, Datagram, Full, MAX_BATCH, Outbox, Port, Sent};
-    pub use crate::reactor::{Builder, IntoEndpoint, Listening, Reactor, Workers};
+    pub use crate::reactor::{Builder, IntoEndpoint, Listening, Reactor, Totals, Workers};
     pub use crate::service::{
-        Backoff, BoxService, ClientService, Delays, Laggard, Link, Online, Service, Services,
-        StartError, StopError,
+        Backoff, BoxService, ClientService, Delays, Laggard, Lasting, Link, Online, Restarts,
+        Service, Services, StartError, StopError, Stopping,
     };
     pub use crate::transport::Transport;
 }
@@ -161,6 +161,8 @@ mod deferred;
 pub mod endpoint;
 #[cfg(feature = "io")]
 pub mod factory;
+#[cfg(feature = "io")]
+mod guarded;
 #[cfg(feature = "io")]
 mod peer;
 #[cfg(feature = "io")]

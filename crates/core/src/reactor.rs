@@ -28,7 +28,8 @@ mod accept;
 mod listening;
 mod workers;
 
-pub use listening::Listening;
+use listening::Ledger;
+pub use listening::{Listening, Totals};
 use workers::Worker;
 
 /// Where connections are served.
@@ -58,7 +59,7 @@ pub struct Reactor {
 
 struct Inner {
     registry: Registry,
-    grace: Duration,
+    grace: Mutex<Duration>,
     home: Handle,
     workers: Vec<Worker>,
     phase: watch::Sender<Phase>,
@@ -114,7 +115,7 @@ impl Builder {
         };
         let inner = Inner {
             registry: self.registry,
-            grace: self.grace,
+            grace: Mutex::new(self.grace),
             home,
             workers,
             phase: watch::Sender::new(Phase::Running),
@@ -264,14 +265,32 @@ impl Reactor {
         self.drain();
         let mut busy = self.inner.busy.subscribe();
         let ended = busy.wait_for(|busy| *busy == 0);
-        if tokio::time::timeout(self.inner.grace, ended).await.is_err() {
+        let grace = self.grace();
+        if tokio::time::timeout(grace, ended).await.is_err() {
             let left = self.connections().len();
-            warn!(left, grace = ?self.inner.grace, "connections outlived the grace and are aborted");
+            warn!(left, ?grace, "connections outlived the grace and are aborted");
         }
         self.abort();
         // An aborted task ends at its next await; one that never awaits is not waited for.
         let ended = busy.wait_for(|busy| *busy == 0);
         let _ = tokio::time::timeout(Duration::from_secs(1), ended).await;
+    }
+
+    /// For how long busy connections may go on when the reactor stops.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        *self.inner.grace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the [grace](Builder::grace). A stop that has begun keeps the old one.
+    pub fn set_grace(&self, grace: Duration) {
+        *self.inner.grace.lock().unwrap_or_else(PoisonError::into_inner) = grace;
+    }
+
+    /// How many threads of its own accept; 0 with [`Workers::Shared`].
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.inner.workers.len()
     }
 
     /// Begins to stop, without waiting.
@@ -291,6 +310,12 @@ impl Reactor {
     /// Ends at once: every connection and every spawned task is dropped where it is.
     pub fn abort(&self) {
         self.inner.phase.send_replace(Phase::Stopped);
+    }
+
+    /// Waits until the reactor has begun to stop. Cancel-safe.
+    pub async fn stopping(&self) {
+        // An error cannot be: the sender is here.
+        let _ = self.inner.phase.subscribe().wait_for(|phase| *phase != Phase::Running).await;
     }
 
     /// Whether the reactor has begun to stop.
@@ -320,13 +345,14 @@ impl Inner {
     }
 
     /// Notes a connection, for as long as the returned value lives.
-    fn enter(self: &Arc<Self>, peer: Peer) -> Entered {
+    fn enter(self: &Arc<Self>, peer: Peer, ledger: Arc<Ledger>) -> Entered {
         self.peers().insert(peer.id(), peer.clone());
         // Noted first, then asked: a stop in between reaches it one way or the other.
         if *self.phase.borrow() != Phase::Running {
             peer.stop();
         }
-        Entered { inner: self.clone(), peer }
+        ledger.enter(&peer);
+        Entered { inner: self.clone(), peer, ledger }
     }
 
     fn next_id(&self) -> u64 {
@@ -338,11 +364,13 @@ impl Inner {
 struct Entered {
     inner: Arc<Inner>,
     peer: Peer,
+    ledger: Arc<Ledger>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         self.inner.peers().remove(&self.peer.id());
+        self.ledger.leave(&self.peer);
         self.peer.let_go();
     }
 }

@@ -8,6 +8,7 @@
 mod backoff;
 mod client;
 mod group;
+mod lasting;
 
 use std::fmt;
 use std::future::Future;
@@ -20,6 +21,7 @@ use crate::BoxError;
 pub use backoff::{Backoff, Delays};
 pub use client::{ClientService, Link, Online};
 pub use group::{Laggard, Services, StartError, StopError};
+pub use lasting::{Lasting, Restarts, Stopping};
 
 /// Something with a start and a stop that the command supervises: Twisted's `Service`.
 ///

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
 use ropewalk_http::{AccessLog, Entry};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 /// How long lines are gathered before they are written.
@@ -22,7 +22,8 @@ const BUFFER: usize = 4 * 1024 * 1024;
 const LAST: Duration = Duration::from_secs(2);
 
 /// How requests are logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// The "combined" lines that log analysers read; times in UTC
     Combined,

@@ -1,9 +1,14 @@
 //! The arguments, as clap reads them. What they mean is said by each command's settings.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use serde::{Deserialize, Serialize};
+
+use crate::values;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -11,11 +16,13 @@ use clap_complete::Shell;
     name = "ropewalk",
     version,
     about = "Servers and relays for the protocols of the Internet",
-    long_about = "Servers and relays for the protocols of the Internet, each a command of its own.\n\n\
+    long_about = "Servers and relays for the protocols of the Internet, each a command of its own, \
+        or all of those in a file by `ropewalk run`.\n\n\
         An ENDPOINT says where to listen or connect: `8080`, `tcp:127.0.0.1:8080`, \
         `tls:443:cert=site.pem:key=site.key`, `unix:/run/x.sock`, `systemd:web`, `stdio:`, and \
         around others `proxy:`, `socks5:HOST:PORT:`, `http-connect:HOST:PORT:`.",
-    after_help = "SIGTERM and SIGINT end open connections in order; a second one ends them at once.\n\
+    after_help = "SIGTERM and SIGINT end open connections in order; a second one ends them at once. SIGHUP \
+        has the file and certificates read again.\n\
         Exit codes are those of sysexits.h: 64 usage, 66 no input, 69 unavailable, 70 software, \
         71 system, 73 cannot create, 74 input or output, 76 protocol, 77 no permission, 78 configuration.",
     max_term_width = 100,
@@ -35,16 +42,47 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve a folder by HTTP
+    /// Run all services of a file
     ///
-    /// Files are served with ranges, conditions and entity tags, a folder by its index file or as a
-    /// listing. Nothing outside the folder is reached, by any spelling of a path nor by a link.
-    Web(crate::web::Args),
-    /// Relay connections from one endpoint to another
+    /// SIGHUP, or `ropewalk reload`, has it read again: listeners that stay keep their connections,
+    /// new ones are opened, and those that are gone end as on SIGTERM. A file with a mistake in it
+    /// changes nothing.
+    Run {
+        /// The file
+        #[arg(value_name = "FILE", default_value = crate::config::FILE)]
+        file: PathBuf,
+    },
+    /// Say what is wrong with a file, without running it
     ///
-    /// Endpoints of any kinds: for each connection that comes, one is made. Either side may end its
-    /// direction while the other goes on.
-    Forward(crate::forward::Args),
+    /// Everything at once, by line and key. Certificates are read; ports are not opened.
+    Check {
+        /// The file
+        #[arg(value_name = "FILE", default_value = crate::config::FILE)]
+        file: PathBuf,
+    },
+    /// Write a file to begin with, with comments
+    Init {
+        /// The file; it must not exist
+        #[arg(value_name = "FILE", default_value = crate::config::FILE)]
+        file: PathBuf,
+    },
+    /// Have a running command read its file and its certificates again
+    ///
+    /// Says what has changed, or what is wrong with the file: then nothing has.
+    Reload(Controlled),
+    /// Stop a running command, and wait until it has ended
+    Stop(Controlled),
+    /// Show the services of a running command, their listeners and connections
+    Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Which command.
+        #[command(flatten)]
+        which: Controlled,
+    },
+    /// Print the list of all keys of ropewalk.toml, as Markdown
+    Keys,
     /// Print the completions for a shell
     ///
     /// For bash: `ropewalk completions bash > ~/.local/share/bash-completion/completions/ropewalk`
@@ -58,6 +96,38 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+}
+
+/// Which running command is meant.
+#[derive(Debug, Clone, Args)]
+pub struct Controlled {
+    /// The file it runs, which may name a control socket [default: ropewalk.toml, if it is there]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Its control socket [default: as the file says, else ropewalk.sock in $XDG_RUNTIME_DIR, or in
+    /// /run]
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+}
+
+/// Options of all services: what the process does.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Process")]
+pub struct Process {
+    /// Worker threads, each with a socket of its own where that can be [default: one scheduler over
+    /// all cores]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<NonZeroUsize>,
+    /// For how many seconds busy connections may go on after SIGTERM
+    #[arg(long, value_name = "SECONDS", value_parser = values::seconds, default_value = "30")]
+    pub grace: Duration,
+    /// A socket for `ropewalk reload`, `status` and `stop`, made with mode 0600 [default of `run`:
+    /// ropewalk.sock in $XDG_RUNTIME_DIR, or in /run]
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Print the ropewalk.toml that does the same, and run nothing
+    #[arg(long)]
+    pub print_config: bool,
 }
 
 /// Options of all commands.
@@ -87,7 +157,8 @@ pub struct Global {
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
     Text,

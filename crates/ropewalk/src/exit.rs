@@ -115,15 +115,26 @@ impl Failure {
         let socket = failure.is_some_and(|failure| failure.cause().raw_os_error().is_some());
         let (code, help) = match error.kind() {
             io::ErrorKind::AddrInUse if error.to_string().contains("unix:") => {
-                (Code::Unavailable, "; or choose another with --listen")
+                (Code::Unavailable, "; or choose another")
             }
-            io::ErrorKind::AddrInUse => {
-                (Code::Unavailable, "; or choose another with --listen, port 0 for any")
-            }
+            io::ErrorKind::AddrInUse => (Code::Unavailable, "; or choose another, port 0 for any"),
             io::ErrorKind::NotFound if socket => (Code::CantCreate, ""),
             _ => (Code::of(error), ""),
         };
         Self::new(code, format!("{error}{help}"))
+    }
+
+    /// Several at once, each on a line of its own, with the code of the first.
+    #[must_use]
+    pub fn several(failures: &[Self]) -> Self {
+        let lines: Vec<&str> = failures.iter().map(|failure| failure.message.as_str()).collect();
+        let code = failures.first().map_or(Code::Software, |failure| failure.code);
+        Self::new(code, lines.join("\nropewalk: "))
+    }
+
+    /// With other words.
+    pub(crate) fn amend(&mut self, other: impl FnOnce(&str) -> String) {
+        self.message = other(&self.message);
     }
 
     /// The exit code.

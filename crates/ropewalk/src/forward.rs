@@ -1,35 +1,39 @@
 //! `ropewalk forward`: connections relayed from one endpoint to another.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ropewalk_core::endpoint::{Endpoint, Leaf, Registry};
-use ropewalk_core::{BoxError, Connection, Factory, Peer, Reactor, Refusal};
+use ropewalk_core::endpoint::{Endpoint, Leaf};
+use ropewalk_core::{Address, BoxError, Connection, Factory, Peer, Refusal};
+use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use crate::cli::Global;
 use crate::exit::{Code, Failure};
 use crate::guard::Limits;
-use crate::logging::NOTICE;
+use crate::kind::Kind;
 use crate::relay::{Pipe, relay};
-use crate::run::{Once, made_for_this_run};
+use crate::stage::{Ending, Socket, Stage};
 use crate::values;
 
-/// The arguments of `ropewalk forward`.
-#[derive(Debug, clap::Args)]
+/// Relay connections from one endpoint to another
+///
+/// Endpoints of any kinds: for each connection that comes, one is made. Either side may end its
+/// direction while the other goes on.
+#[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[command(after_help = "Examples:\n  \
         ropewalk forward --listen tls:443:cert=site.pem:key=site.key --to 127.0.0.1:8080\n  \
         ropewalk forward --listen 5432 --to unix:/run/postgresql/.s.PGSQL.5432\n  \
         ropewalk forward --listen 8025 --to proxy:tcp:10.0.0.5:25\n  \
         ropewalk forward --listen stdio: --to socks5:127.0.0.1:9050:tcp:example.org:22")]
-pub struct Args {
+pub struct Forward {
     /// Where to listen; may be repeated
-    #[arg(short, long, value_name = "ENDPOINT", required = true)]
+    #[arg(short, long, value_name = "ENDPOINT")]
     pub listen: Vec<String>,
     /// Where to connect to for each connection; proxy: around it tells who the client is
     #[arg(short, long, value_name = "ENDPOINT")]
-    pub to: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// End a connection on which nothing came or went for so many seconds, 0 for never
     #[arg(
         long,
@@ -38,83 +42,59 @@ pub struct Args {
         default_value = "3600",
         help_heading = "Limits"
     )]
+    #[serde(with = "values::in_seconds")]
     pub idle: Duration,
-    /// How it is run and what it takes at most.
+    /// What it takes at most.
     #[command(flatten)]
     pub limits: Limits,
 }
 
-/// From where to where: what the arguments mean.
-#[derive(Debug)]
-pub struct Forward {
-    listen: Vec<Endpoint>,
-    to: Endpoint,
-    registry: Registry,
-    idle: Option<Duration>,
-    limits: Limits,
-    wire: bool,
+impl Default for Forward {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            to: None,
+            idle: Duration::from_secs(3600),
+            limits: Limits::default(),
+        }
+    }
 }
 
-impl Forward {
-    /// What the arguments mean. Nothing is opened.
-    ///
-    /// # Errors
-    /// When an endpoint cannot be understood, or both ends are the same standard streams.
-    pub fn new(args: Args, global: &Global) -> Result<Self, Failure> {
-        let registry = Registry::default();
-        let parse = |option: &str, text: &str| {
-            Endpoint::parse_with(text, &registry).map_err(|error| Failure::endpoint(option, &error))
+impl Kind for Forward {
+    const NAME: &'static str = "forward";
+
+    fn start(&self, stage: &mut Stage) -> Result<(), Failure> {
+        let to = match &self.to {
+            None => {
+                stage.problem("to", Code::Usage, "say where to connect to: an endpoint");
+                None
+            }
+            Some(text) => stage.endpoint("to", text),
         };
-        let listen = args.listen.iter().map(|text| parse("--listen", text));
-        let listen = listen.collect::<Result<Vec<_>, _>>()?;
-        let to = parse("--to", &args.to)?;
-        let ends = listen.iter().chain([&to]);
+        let sockets = stage.sockets("listen", &self.listen, Ok);
+        let Some(to) = to else { return Ok(()) };
+        if let Err(error) = to.check_connect() {
+            stage.problem("to", Code::of(&error), error.to_string());
+            return Ok(());
+        }
+        let ends = sockets.iter().map(Socket::endpoint).chain([&to]);
         if ends.filter(|endpoint| matches!(endpoint.leaf(), Leaf::Stdio)).count() > 1 {
             let what = "stdio: is one connection; name it once among --listen and --to";
             return Err(Failure::new(Code::Usage, what));
         }
-        let idle = Some(args.idle).filter(|idle| !idle.is_zero());
-        Ok(Self { listen, to, registry, idle, limits: args.limits, wire: global.wire })
-    }
-
-    /// Relays until SIGTERM or SIGINT, or, listening on `stdio:`, until that has ended.
-    ///
-    /// # Errors
-    /// When an endpoint cannot be listened on, or the only connection of `stdio:` fails.
-    pub fn run(self) -> Result<(), Failure> {
-        let plan = self.limits.plan(self.registry.clone());
-        let failure = plan.run(async |reactor| self.start(reactor).await)?;
-        let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-        failure.map_or(Ok(()), Err)
-    }
-
-    /// Begins to relay in `reactor`, and says where. Returns where the failure of an only connection
-    /// will be.
-    async fn start(&self, reactor: &Reactor) -> Result<Arc<Mutex<Option<Failure>>>, Failure> {
-        self.to.check_connect().map_err(|error| Failure::option("--to", &error))?;
-        let failure = Arc::<Mutex<Option<Failure>>>::default();
-        let bound = self.listen.iter().map(Endpoint::bind).collect::<io::Result<Vec<_>>>();
-        let bound = bound.map_err(|error| Failure::bind(&error))?;
-        let places: Vec<_> = bound.iter().flat_map(|bound| bound.local().to_vec()).collect();
-        let only = self.listen.iter().all(|endpoint| matches!(endpoint.leaf(), Leaf::Stdio));
-        let relays =
-            Relays { to: self.to.clone(), idle: self.idle, failure: only.then(|| failure.clone()) };
-        let relays = Arc::new(self.limits.guard("forward", self.wire, &places, relays));
-        for (endpoint, bound) in self.listen.iter().zip(bound) {
-            let made = made_for_this_run(endpoint, &bound);
-            let listening = if matches!(endpoint.leaf(), Leaf::Stdio) {
-                reactor.serve(bound, Once::new(relays.clone(), reactor.clone())).await?
-            } else {
-                reactor.serve(bound, relays.clone()).await?
-            };
-            for address in listening.locals() {
-                info!(target: NOTICE, "forwarding {address} to {}", self.to.redacted());
-            }
-            if let Some(fingerprint) = made {
-                info!(target: NOTICE, "{fingerprint}");
-            }
+        let only = sockets.iter().all(|socket| matches!(socket.endpoint().leaf(), Leaf::Stdio));
+        let relays = Relays {
+            to: to.clone(),
+            idle: Some(self.idle).filter(|idle| !idle.is_zero()),
+            ending: only.then(|| stage.ending().clone()),
+        };
+        let relays = stage.guard("forward", &self.limits, &sockets, relays);
+        for socket in sockets {
+            let to = to.redacted();
+            let says = move |address: &Address| format!("forwarding {address} to {to}");
+            stage.serve(socket, relays.clone(), says);
         }
-        Ok(failure)
+        Ok(())
     }
 }
 
@@ -123,7 +103,7 @@ struct Relays {
     to: Endpoint,
     idle: Option<Duration>,
     /// Where the failure goes if there is one connection only.
-    failure: Option<Arc<Mutex<Option<Failure>>>>,
+    ending: Option<Ending>,
 }
 
 impl Relays {
@@ -169,10 +149,19 @@ impl Factory for Relays {
 
     async fn serve(&self, client: Connection<Pipe>) -> Result<(), BoxError> {
         let forwarded = self.forward(client).await;
-        if let (Some(place), Err(error)) = (&self.failure, &forwarded) {
-            let failure = Failure::new(Code::of(error), error.to_string());
-            place.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        if let (Some(ending), Err(error)) = (&self.ending, &forwarded) {
+            ending.fail(Failure::new(Code::of(error), error.to_string()));
         }
         Ok(forwarded?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        crate::kind::verify::<Forward>();
     }
 }

@@ -1,21 +1,20 @@
 //! What stands around a service: caps, lists, throttles, traces; each only if it is asked for.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
 use ipnet::IpNet;
-use ropewalk_core::endpoint::Registry;
 use ropewalk_core::factory::{
-    AcceptRate, AccessList, AtMost, Rate, Rules, Throttle, Traced, WireLog,
+    AcceptRate, AccessList, AtMost, Rate, Rules, Tally, Throttle, Traced, WireLog,
 };
 use ropewalk_core::{Address, BoxError, Connection, Factory, Peer, Protocol, Refusal};
 
-use crate::run::{Plan, open_files};
+use serde::{Deserialize, Serialize};
+
+use crate::run::open_files;
 use crate::{logging, values};
 
 /// Connections that may be open from one address, unless all are from this machine.
@@ -24,17 +23,12 @@ const PER_ADDRESS: usize = 1024;
 const TOTAL: u64 = 100_000;
 
 /// Options of all that serves connections.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Worker threads, each with a socket of its own where that can be [default: one scheduler over
-    /// all cores]
-    #[arg(long, value_name = "N")]
-    pub workers: Option<NonZeroUsize>,
-    /// For how many seconds busy connections may go on after SIGTERM
-    #[arg(long, value_name = "SECONDS", value_parser = values::seconds, default_value = "30")]
-    pub grace: Duration,
-    /// Connections open at once, 0 for any number [default: as open files allow, at most 100000]
+    /// Connections open at once, 0 for any number [default: as open files
+    /// allow, at most 100000 for all services]
     #[arg(long, value_name = "N")]
     pub max_connections: Option<usize>,
     /// Connections open at once from one address (IPv6: one /64), 0 for any number [default: 1024;
@@ -47,32 +41,54 @@ pub struct Limits {
     /// Bytes per second of each connection in each direction, as in 500K or 2M [default: as fast as
     /// can be]
     #[arg(long, value_name = "BYTES", value_parser = values::bandwidth)]
+    #[serde(with = "values::in_bytes", skip_serializing_if = "Option::is_none")]
     pub rate: Option<u64>,
     /// Bytes per second of all connections together in each direction [default: as fast as can be]
     #[arg(long, value_name = "BYTES", value_parser = values::bandwidth)]
+    #[serde(with = "values::in_bytes", skip_serializing_if = "Option::is_none")]
     pub rate_all: Option<u64>,
     /// Serve these networks only, with commas between or repeated, as in 10.0.0.0/8,2001:db8::1
     #[arg(long, value_name = "NETWORK", value_parser = values::network, value_delimiter = ',')]
+    #[serde(with = "values::networks")]
     pub allow: Vec<IpNet>,
     /// Refuse these networks; where --allow names some, too, the longest prefix decides
     #[arg(long, value_name = "NETWORK", value_parser = values::network, value_delimiter = ',')]
+    #[serde(with = "values::networks")]
     pub deny: Vec<IpNet>,
 }
 
 impl Limits {
-    /// How the service is run.
+    /// These, and of `others` what is not set here. The networks are taken together or not at all.
     #[must_use]
-    pub fn plan(&self, registry: Registry) -> Plan {
-        Plan { workers: self.workers, grace: self.grace, registry }
+    pub fn or(&self, others: &Self) -> Self {
+        let own = if self.allow.is_empty() && self.deny.is_empty() { others } else { self };
+        Self {
+            max_connections: self.max_connections.or(others.max_connections),
+            max_per_address: self.max_per_address.or(others.max_per_address),
+            accept_rate: self.accept_rate.or(others.accept_rate),
+            rate: self.rate.or(others.rate),
+            rate_all: self.rate_all.or(others.rate_all),
+            allow: own.allow.clone(),
+            deny: own.deny.clone(),
+        }
     }
 
-    /// Puts around `factory` what was asked for. `listening` is where it will be reached.
+    /// Of so many services in one process: what open files allow is shared out.
+    #[must_use]
+    pub fn shared_by(self, services: usize) -> Self {
+        let share = || (standard() / services.max(1)).max(1);
+        Self { max_connections: Some(self.max_connections.unwrap_or_else(share)), ..self }
+    }
+
+    /// Puts around `factory` what was asked for. `listening` is where it will be reached; `tally`
+    /// counts connections, those of a predecessor with it.
     #[must_use]
     pub fn guard<F: Factory>(
         &self,
         name: &'static str,
         wire: bool,
         listening: &[Address],
+        tally: &Tally,
         factory: F,
     ) -> Any<F::Protocol> {
         let mut factory = Any::new(factory);
@@ -85,12 +101,14 @@ impl Limits {
         if let Some(number) = self.accept_rate.filter(|number| *number > 0) {
             factory = Any::new(AcceptRate::per_address(Rate::per_minute(number), factory));
         }
-        if let Some(number) = self.most_per_address(listening) {
-            factory = Any::new(AtMost::per_address(number, factory));
-        }
-        if let Some(number) = self.most() {
-            factory = Any::new(AtMost::total(number, factory));
-        }
+        factory = match (self.most_per_address(listening), self.most()) {
+            (Some(each), Some(all)) => {
+                Any::new(AtMost::per_address(each, factory).and_total(all).counting_in(tally))
+            }
+            (Some(each), None) => Any::new(AtMost::per_address(each, factory).counting_in(tally)),
+            (None, Some(all)) => Any::new(AtMost::total(all, factory).counting_in(tally)),
+            (None, None) => factory,
+        };
         if let Some(rules) = self.rules() {
             factory = Any::new(AccessList::new(rules, factory));
         }
@@ -112,12 +130,7 @@ impl Limits {
         Some(throttle)
     }
 
-    /// Half of what may be open, since a connection may have a file or another connection open.
     fn most(&self) -> Option<usize> {
-        let standard = || {
-            let files = open_files().map_or(TOTAL, |files| files.saturating_sub(32).max(2) / 2);
-            files.min(TOTAL) as usize
-        };
         Some(self.max_connections.unwrap_or_else(standard)).filter(|number| *number > 0)
     }
 
@@ -135,6 +148,12 @@ impl Limits {
         };
         Some(rules.allow(self.allow.iter().copied()).deny(self.deny.iter().copied()))
     }
+}
+
+/// Half of what may be open, since a connection may have a file or another connection open.
+fn standard() -> usize {
+    let files = open_files().map_or(TOTAL, |files| files.saturating_sub(32).max(2) / 2);
+    files.min(TOTAL) as usize
 }
 
 /// Any factory for one protocol, behind a pointer: what is put around a service is decided when the

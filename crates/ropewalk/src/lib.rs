@@ -1,77 +1,93 @@
-//! The command `ropewalk`, what `twistd` is to Twisted: any of the protocols as a server of its own.
+//! The command `ropewalk`, what `twistd` is to Twisted: any of the protocols as a server of its own, or
+//! all of those that a file names.
 //!
 //! ```text
-//!  arguments ── cli ──▶ Args ── settings ──▶ Web, Forward ── start ──▶ listening in a Reactor
-//!                        │                                                │
-//!                        └─ logging, exit codes                           └─ run: until SIGTERM, drained
+//!  arguments ── cli ──┐                       ┌─ problems, by line and key
+//!                     ├─▶ Config ──▶ Stage ──▶┤
+//!  ropewalk.toml ─────┘     settings of a     └─ drafts ──▶ Daemon: running in a Reactor
+//!                           Kind each                          ▲ SIGHUP, control socket: the same again
 //! ```
 //!
-//! The library half is public so that a program of one's own can have the same global options, logs,
-//! limits, signals and exit codes around a service of its own: flatten [`cli::Global`] and
-//! [`guard::Limits`] into a parser, and call [`run::Plan::run`].
+//! # A service of one's own
+//!
+//! The library half is public, so that a program of one's own has all of this with a [`Kind`] more:
+//! a subcommand, a section of the file, limits, reload, logs. `examples/greet.rs` is one.
+//!
+//! ```no_run
+//! use ropewalk::{App, Failure, Kind, Limits, Stage};
+//! use ropewalk_core::{BoxError, Connection, Raw, factory};
+//!
+//! /// Say hello to whoever connects
+//! #[derive(Debug, Clone, Default, PartialEq, clap::Args, serde::Serialize, serde::Deserialize)]
+//! #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+//! struct Greet {
+//!     /// Where to listen
+//!     #[arg(long, value_name = "ENDPOINT")]
+//!     listen: Vec<String>,
+//!     /// What it takes at most
+//!     #[command(flatten)]
+//!     limits: Limits,
+//! }
+//!
+//! impl Kind for Greet {
+//!     const NAME: &'static str = "greet"; // `ropewalk greet`, `[[greet]]`
+//!
+//!     fn start(&self, stage: &mut Stage) -> Result<(), Failure> {
+//!         let greet = |mut conn: Connection<Raw>| async move {
+//!             conn.send("hello\n").await?;
+//!             Ok::<_, BoxError>(conn.close().await?)
+//!         };
+//!         stage.listen(&self.listen, &self.limits, factory::serve_with(Raw::default, greet));
+//!         Ok(())
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     App::default().with::<Greet>().main()
+//! }
+//! ```
+//!
+//! # The map
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`kind`], [`stage`] | what a service is; where it puts what it is to do |
+//! | [`config`], [`problem`] | `ropewalk.toml`, and the places of mistakes in it |
+//! | [`web`], [`forward`] | the services there are |
+//! | [`cli`], [`exit`], [`logging`], [`pages`] | arguments, exit codes, logs, generated pages |
+//! | [`control`], [`status`] | what a running command is asked, and what it says of itself |
+//! | [`guard`], [`values`], [`run`] | limits, values of options, the process |
 
 pub mod access_log;
+mod app;
 pub mod cli;
+pub mod config;
+pub mod control;
+mod daemon;
 pub mod exit;
 pub mod forward;
 pub mod guard;
+pub mod kind;
 pub mod logging;
 pub mod pages;
+pub mod problem;
 pub mod relay;
 pub mod run;
+pub mod stage;
+pub mod status;
 pub mod values;
 pub mod web;
 
-use std::ffi::OsString;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::{Cli, Command};
-use exit::{Code, Failure};
+pub use app::App;
+pub use exit::Failure;
+pub use guard::Limits;
+pub use kind::Kind;
+pub use stage::Stage;
 
 /// What the binary does: the arguments of this process, from parsing to the exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    run_with(std::env::args_os())
-}
-
-/// The command with the given arguments, the first of which is its name.
-pub fn run_with(arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    match Cli::try_parse_from(arguments) {
-        Ok(cli) => exit::report(unless_it_panics(|| dispatch(cli))),
-        Err(error) => {
-            // Whoever asked for help may have stopped reading: no error.
-            let _ = error.print();
-            if error.use_stderr() { Code::Usage.into() } else { ExitCode::SUCCESS }
-        }
-    }
-}
-
-/// A panic on the main thread is a mistake of ours, with the exit code for that. What it was has been
-/// said by the panic hook.
-fn unless_it_panics(f: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
-        let what = "it has made a mistake of its own and ends; please report what it said before";
-        Err(Failure::new(Code::Software, what))
-    })
-}
-
-fn dispatch(cli: Cli) -> Result<(), Failure> {
-    let Cli { global, command } = cli;
-    match command {
-        Command::Web(args) => {
-            let web = web::Web::new(args, &global)?;
-            logging::start(&global)?;
-            web.run()
-        }
-        Command::Forward(args) => {
-            let forward = forward::Forward::new(args, &global)?;
-            logging::start(&global)?;
-            forward.run()
-        }
-        Command::Completions { shell } => pages::completions(shell),
-        Command::Man { folder } => pages::man(folder.as_deref()),
-    }
+    App::default().main()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal};
 use std::panic;
 
+use serde::{Deserialize, Serialize};
 use tracing::{Event, Level, Subscriber, error};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
@@ -24,12 +25,81 @@ const CONNECTIONS: &str = "ropewalk_core::factory::traced";
 /// What is said at most by what lies below us, however much is asked for.
 const BELOW: &str = "mio=info,tokio=info,rustls=info";
 
-/// Begins to log as the options say, panics among the rest. To be called once per process; when somebody else logs already,
-/// it leaves that as it is.
+/// What is logged, and how: the section `[log]`, or the options of all commands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// What to log: a level, or levels by target as in `info,ropewalk_http=debug`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// How to log; by default text on a terminal, else JSON. A change needs a restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<LogFormat>,
+    /// Show what comes and goes on each connection, secrets left out.
+    pub wire: bool,
+}
+
+impl Settings {
+    /// These, and over them what the command line says.
+    #[must_use]
+    pub fn under(&self, global: &Global) -> Global {
+        let silent = global.verbose == 0 && !global.quiet && global.log_level.is_none();
+        Global {
+            log_level: if silent { self.level.clone() } else { global.log_level.clone() },
+            log_format: global.log_format.or(self.format),
+            wire: global.wire || self.wire,
+            ..global.clone()
+        }
+    }
+}
+
+impl From<&Global> for Settings {
+    fn from(global: &Global) -> Self {
+        let level = match (&global.log_level, global.quiet, global.verbose) {
+            (Some(level), _, _) => Some(level.clone()),
+            (None, true, _) => Some("error".to_owned()),
+            (None, false, 0) => None,
+            (None, false, 1) => Some(format!("debug,{BELOW}")),
+            (None, false, _) => Some(format!("trace,{BELOW}")),
+        };
+        Self { level, format: global.log_format, wire: global.wire }
+    }
+}
+
+/// Changes what is logged, later.
+pub struct Levels(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl Levels {
+    /// Logs from now on as the options say, but for their format.
+    ///
+    /// # Errors
+    /// When the levels cannot be understood.
+    pub fn change(&self, global: &Global) -> Result<(), Failure> {
+        (self.0)(filter(global)?);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Levels").finish()
+    }
+}
+
+/// Whether the levels of a file can be understood.
+///
+/// # Errors
+/// In words, when they cannot.
+pub fn check(levels: &str) -> Result<(), String> {
+    understood(levels).map(drop)
+}
+
+/// Begins to log as the options say, panics among the rest. To be called once per process; when
+/// somebody else logs already, it leaves that as it is. Logs may be changed by what is returned.
 ///
 /// # Errors
 /// When `--log-level` cannot be understood.
-pub fn start(global: &Global) -> Result<(), Failure> {
+pub fn start(global: &Global) -> Result<Levels, Failure> {
     let filter = filter(global)?;
     let terminal = io::stderr().is_terminal();
     let standard = if terminal { LogFormat::Text } else { LogFormat::Json };
@@ -38,19 +108,29 @@ pub fn start(global: &Global) -> Result<(), Failure> {
         .with_writer(io::stderr)
         // Whoever reads our standard error may leave without ending us.
         .log_internal_errors(false);
-    let started = match global.log_format.unwrap_or(standard) {
-        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
+    let (levels, started) = match global.log_format.unwrap_or(standard) {
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_span_list(false);
+            let builder = builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            // An error means that nobody logs any more.
+            let levels = Levels(Box::new(move |filter| drop(handle.reload(filter))));
+            (levels, builder.try_init())
+        }
         LogFormat::Text => {
             let colours = terminal && std::env::var_os("NO_COLOR").is_none();
             let format = Text { usual: Format::default().with_target(false).with_ansi(colours) };
-            builder.with_ansi(colours).event_format(format).try_init()
+            let builder = builder.with_ansi(colours).event_format(format).with_filter_reloading();
+            let handle = builder.reload_handle();
+            let levels = Levels(Box::new(move |filter| drop(handle.reload(filter))));
+            (levels, builder.try_init())
         }
     };
     // An error means that there is a subscriber.
     if started.is_ok() {
         panic::set_hook(Box::new(|panic| error!("{panic}")));
     }
-    Ok(())
+    Ok(levels)
 }
 
 /// Whether a line for each connection is asked for.
@@ -68,9 +148,14 @@ fn filter(global: &Global) -> Result<EnvFilter, Failure> {
         (None, false, 1) => format!("debug,{BELOW}"),
         (None, false, _) => format!("trace,{BELOW}"),
     };
-    EnvFilter::try_new(format!("{levels}{wire}")).map_err(|error| {
+    understood(&format!("{levels}{wire}"))
+        .map_err(|error| Failure::new(Code::Usage, format!("--log-level {levels}: {error}")))
+}
+
+fn understood(levels: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(levels).map_err(|error| {
         let help = "write a level (error, warn, info, debug, trace), or TARGET=LEVEL, with commas";
-        Failure::new(Code::Usage, format!("--log-level {levels}: {error}: {help}"))
+        format!("{error}: {help}")
     })
 }
 

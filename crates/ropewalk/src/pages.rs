@@ -3,20 +3,19 @@
 use std::io;
 use std::path::Path;
 
-use clap::CommandFactory;
+use clap::Command;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::exit::{self, Code, Failure};
 
 /// Prints the completions for a shell.
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn completions(shell: Shell) -> Result<(), Failure> {
+pub fn completions(mut command: Command, shell: Shell) -> Result<(), Failure> {
     // Made in memory first: the generator panics when its output fails.
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "ropewalk", &mut text);
+    clap_complete::generate(shell, &mut command, "ropewalk", &mut text);
     exit::print(&text)
 }
 
@@ -24,8 +23,7 @@ pub fn completions(shell: Shell) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn man(folder: Option<&Path>) -> Result<(), Failure> {
-    let command = Cli::command();
+pub fn man(command: Command, folder: Option<&Path>) -> Result<(), Failure> {
     let Some(folder) = folder else {
         let mut text = Vec::new();
         clap_mangen::Man::new(command).render(&mut text)?;

@@ -1,19 +1,150 @@
 //! From settings to the end of the process: the runtime, the reactor, the signals.
+//!
+//! ```text
+//!   open all sockets ─▶ drop privileges ─▶ begin ─▶ ready ─▶ … SIGHUP: reload … ─▶ drain ─▶ end
+//!                        └──────── seams: what belongs there is called at these places
+//! ```
 
 use std::future::poll_fn;
+use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
-use std::pin::pin;
+use std::path::PathBuf;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ropewalk_core::endpoint::{Bound, Certificate, Endpoint, Registry, Wrapper};
+use ropewalk_core::endpoint::Registry;
 use ropewalk_core::{BoxError, Connection, Factory, Peer, Reactor, Refusal, Workers};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
-use tracing::debug;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{debug, info, warn};
 
+use crate::cli::Global;
+use crate::config::Config;
+use crate::control;
+use crate::daemon::{Controls, Daemon, Source};
 use crate::exit::{Code, Failure};
+use crate::kind::Entry;
+use crate::logging::Levels;
+
+/// What a process is to do.
+pub(crate) struct Job {
+    pub(crate) source: Source,
+    pub(crate) kinds: Vec<Entry>,
+    pub(crate) registry: Registry,
+    pub(crate) global: Global,
+    pub(crate) levels: Levels,
+    /// Where it is to listen for what is asked of it.
+    pub(crate) control: Option<PathBuf>,
+    /// Whether it cannot do without.
+    pub(crate) control_named: bool,
+}
+
+impl Job {
+    /// Runs the services of `config` until the end.
+    ///
+    /// # Errors
+    /// When one of them does not start: then none has; or what a service has put as the end.
+    pub(crate) fn run(self, config: Config) -> Result<(), Failure> {
+        let globals = &config.globals;
+        let plan = Plan {
+            workers: globals.workers,
+            grace: globals.grace,
+            registry: self.registry.clone(),
+        };
+        // Who closes the terminal of a command typed there means to end it.
+        let ends = matches!(self.source, Source::Options(_)) && io::stderr().is_terminal();
+        plan.run_to_end(async |reactor: &Reactor, running| {
+            let logs = (self.global, Some(self.levels));
+            let daemon = Daemon::new(self.source, self.kinds, self.registry, logs, reactor.clone());
+            let daemon = Arc::new(daemon);
+            // From now on it does not end the process.
+            let hangups = signal(SignalKind::hangup())?;
+            let forced = tokio::spawn(second_signal(reactor.clone()));
+            let several = |failures: Vec<Failure>| Failure::several(&failures);
+            let opened = daemon.open(config).await.map_err(several)?;
+            // Bound before a connection is accepted: who finds the socket finds all of it.
+            let control = listen(self.control, self.control_named, &daemon).await?;
+            let ended = async {
+                // Seam: the pidfile is written, and privileges are dropped, here: all sockets are open.
+                daemon.begin(opened).await.map_err(several)?;
+                // Seam: ready (sd_notify READY=1); `Daemon::reload` is where RELOADING=1 belongs.
+                let hangups = tokio::spawn(on_hangup(hangups, daemon.clone(), ends));
+                tokio::spawn(daemon.clone().close_when_stopping());
+                running.await?;
+                // Seam: what is to be said when it has begun to end waits for `Reactor::stopping`.
+                hangups.abort();
+                tokio::select! {
+                    ended = daemon.end() => ended,
+                    _ = forced => Ok(()),
+                }
+            };
+            let ended = ended.await;
+            if let Some(control) = control {
+                // Last: who asked for the end waits for this.
+                control.stop().await;
+            }
+            ended
+        })
+    }
+}
+
+/// Listens on the control socket. One that was not asked for by name may be missing.
+async fn listen(
+    path: Option<PathBuf>,
+    named: bool,
+    daemon: &Arc<Daemon>,
+) -> Result<Option<Reactor>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    match control::listen(&path, Controls(daemon.clone())).await {
+        Ok(reactor) => Ok(Some(reactor)),
+        Err(error) if named || error.kind() == io::ErrorKind::AddrInUse => {
+            let what = format!("{error}; or name another with [control] socket, or --control");
+            Err(Failure::new(Failure::bind(&error).code(), what))
+        }
+        Err(error) => {
+            warn!("{error}: `ropewalk reload`, `status` and `stop` will not reach this process");
+            Ok(None)
+        }
+    }
+}
+
+/// Waits for the signal that means *at once*: one that comes when the end has begun.
+async fn second_signal(reactor: Reactor) {
+    let listen = |kind| signal(kind).ok();
+    let (Some(mut terminate), Some(mut interrupt)) =
+        (listen(SignalKind::terminate()), listen(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        // In this order: a first signal has been seen here when the reactor begins to stop by it.
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = reactor.stopping() => {}
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Reads everything again whenever SIGHUP comes, or ends. What comes of it is logged.
+async fn on_hangup(mut hangups: Signal, daemon: Arc<Daemon>, ends: bool) {
+    while hangups.recv().await.is_some() {
+        if ends {
+            info!("SIGHUP: stopping");
+            return daemon.reactor().stop().await;
+        }
+        info!("SIGHUP: reloading");
+        // Logged where it is done.
+        let _ = daemon.reload().await;
+    }
+}
 
 /// How services are run.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +167,18 @@ impl Plan {
         self,
         start: impl AsyncFnOnce(&Reactor) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.run_to_end(async |reactor, running| {
+            let started = start(reactor).await?;
+            running.await?;
+            Ok(started)
+        })
+    }
+
+    /// As [`run`](Self::run), with the end of the reactor as a future: what comes after it is awaited.
+    fn run_to_end<T>(
+        self,
+        run: impl AsyncFnOnce(&Reactor, Ending<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         raise_open_files();
         let workers = self.workers.map_or_else(Workers::default, |n| Workers::PerCore(n.get()));
         let runtime = runtime(workers)
@@ -49,12 +192,13 @@ impl Plan {
             let mut running = pin!(reactor.run());
             // From its first step on it hears signals.
             let first = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await;
-            let started = start(&reactor).await?;
-            match first {
-                Poll::Ready(ended) => ended?,
-                Poll::Pending => running.await?,
-            }
-            Ok(started)
+            let ended = async {
+                match first {
+                    Poll::Ready(ended) => ended,
+                    Poll::Pending => running.await,
+                }
+            };
+            run(&reactor, Box::pin(ended)).await
         });
         // A read of standard input holds a thread that nothing can wake.
         runtime.shutdown_background();
@@ -62,8 +206,11 @@ impl Plan {
     }
 }
 
+/// The end of a reactor.
+type Ending<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + 'a>>;
+
 /// The runtime that fits: workers of their own leave only signals and timers to this one.
-fn runtime(workers: Workers) -> std::io::Result<Runtime> {
+fn runtime(workers: Workers) -> io::Result<Runtime> {
     let mut builder = match workers {
         Workers::Shared => Builder::new_multi_thread(),
         Workers::PerCore(_) => Builder::new_current_thread(),
@@ -84,20 +231,6 @@ fn raise_open_files() {
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         debug!(%error, "the limit of open files stays as it is");
     }
-}
-
-/// What to say of a certificate that was made for this run, so that people can compare it.
-#[must_use]
-pub fn made_for_this_run(endpoint: &Endpoint, bound: &Bound) -> Option<String> {
-    let is_made = |layer: &Wrapper| matches!(layer, Wrapper::Tls(tls) if tls.certificate == Certificate::SelfSigned);
-    let fingerprint = bound.tls().next()?.fingerprint()?;
-    let says = || {
-        format!(
-            "the certificate was made for this run; its SHA-256 fingerprint is {fingerprint}, \
-             in endpoints pin={fingerprint:#}"
-        )
-    };
-    endpoint.wrappers().iter().any(is_made).then(says)
 }
 
 /// Stops the reactor when a connection has ended: for endpoints that have only one.

@@ -1,5 +1,6 @@
-//! Values of options: rates, times, networks, certificates.
+//! Values of options: rates, times, networks, certificates; on the command line and in `ropewalk.toml`.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use ropewalk_core::endpoint::{Certificate, Tls};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Bytes per second: a number with `K`, `M` or `G` (1024, 1024², 1024³) or without.
 ///
@@ -67,6 +69,30 @@ impl FromStr for TlsFiles {
     }
 }
 
+impl fmt::Display for TlsFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Certificate::Files { cert, key: Some(key) } => {
+                write!(f, "{},{}", cert.display(), key.display())
+            }
+            Certificate::Files { cert, key: None } => write!(f, "{}", cert.display()),
+            _ => f.write_str("self-signed"),
+        }
+    }
+}
+
+impl Serialize for TlsFiles {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TlsFiles {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 impl TlsFiles {
     /// The layer that goes around an endpoint.
     #[must_use]
@@ -74,6 +100,134 @@ impl TlsFiles {
         let mut tls = Tls::default();
         tls.certificate = self.0.clone();
         tls
+    }
+}
+
+/// A number, or a string that says one.
+struct Number<T> {
+    wants: &'static str,
+    float: fn(f64) -> Result<T, String>,
+    text: fn(&str) -> Result<T, String>,
+}
+
+impl<T> de::Visitor<'_> for Number<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.wants)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        (self.text)(&number.to_string()).map_err(E::custom)
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        (self.float)(number).map_err(E::custom)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.text)(text).map_err(E::custom)
+    }
+}
+
+/// A time in a file: a number of seconds. For `#[serde(with = "…")]`.
+pub mod in_seconds {
+    use super::{Deserializer, Duration, Number, Serializer, seconds};
+
+    /// As an integer where it is one.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        if time.subsec_nanos() == 0 {
+            serializer.serialize_u64(time.as_secs())
+        } else {
+            serializer.serialize_f64(time.as_secs_f64())
+        }
+    }
+
+    /// From an integer, a float, or a string as on the command line.
+    ///
+    /// # Errors
+    /// When it is no time.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        deserializer.deserialize_any(Number {
+            wants: "a number of seconds",
+            float: |number| seconds(&number.to_string()),
+            text: seconds,
+        })
+    }
+}
+
+/// Bytes per second in a file: a number, or a string as in `"2M"`. For `#[serde(with = "…")]`.
+pub mod in_bytes {
+    use super::{Deserializer, Number, Serializer, bandwidth};
+
+    /// With the largest unit that divides it.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(rate: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(rate) = rate else { return serializer.serialize_none() };
+        let units = [(30, 'G'), (20, 'M'), (10, 'K')];
+        let unit = units.into_iter().find(|(bits, _)| rate.is_multiple_of(1 << bits));
+        match unit {
+            Some((bits, unit)) => serializer.collect_str(&format_args!("{}{unit}", rate >> bits)),
+            None => serializer.serialize_u64(*rate),
+        }
+    }
+
+    /// From an integer, or a string as on the command line.
+    ///
+    /// # Errors
+    /// When it is no number of bytes.
+    pub fn deserialize<'de, D>(deserializer: D) -> Result<Option<u64>, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        let number = Number {
+            wants: "a number of bytes, or one with K, M or G in quotes",
+            float: |number| bandwidth(&number.to_string()),
+            text: bandwidth,
+        };
+        deserializer.deserialize_any(number).map(Some)
+    }
+}
+
+/// Networks in a file: strings as on the command line. For `#[serde(with = "…")]`.
+pub mod networks {
+    use super::{Deserialize, Deserializer, IpNet, Number, Serializer, network};
+
+    /// Each as a string.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(list: &[IpNet], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(list.iter().map(ToString::to_string))
+    }
+
+    /// From strings.
+    ///
+    /// # Errors
+    /// When one is no network.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+        let texts = Vec::<Network>::deserialize(deserializer)?;
+        Ok(texts.into_iter().map(|Network(network)| network).collect())
+    }
+
+    /// One, so that an error points at it.
+    struct Network(IpNet);
+
+    impl<'de> Deserialize<'de> for Network {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            // Not by way of a string: so the error points at the place.
+            let found = deserializer.deserialize_str(Number {
+                wants: "a network in quotes",
+                float: |number| network(&number.to_string()),
+                text: network,
+            });
+            found.map(Self)
+        }
     }
 }
 

@@ -5,49 +5,55 @@ pub mod site;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use ropewalk_core::Address;
 use ropewalk_core::endpoint::{Endpoint, Leaf, Registry, Wrapper};
-use ropewalk_core::{Address, Reactor};
 use ropewalk_http::files::{Cache, Settings};
 use ropewalk_http::{Handler, Server, session};
-use tracing::info;
+use serde::{Deserialize, Serialize};
 
-use crate::access_log::{Format, Log, Writer};
-use crate::cli::Global;
+use crate::access_log::{Format, Log};
 use crate::exit::{Code, Failure};
 use crate::guard::{Any, Limits};
-use crate::logging::NOTICE;
-use crate::run::{Once, made_for_this_run};
+use crate::kind::Kind;
+use crate::stage::{Socket, Stage};
 use crate::values::TlsFiles;
-use site::{Opened, Site};
+use site::{ErrorPage, Header, Host, Opened, Site};
 
 /// Where it listens unless told: this machine only.
 const LISTEN: &str = "tcp:127.0.0.1:8080";
+/// The file that stands for a folder unless told.
+const INDEX: &str = "index.html";
 
-/// The arguments of `ropewalk web`.
-#[derive(Debug, clap::Args)]
+/// Serve a folder by HTTP
+///
+/// Files are served with ranges, conditions and entity tags, a folder by its index file or as a
+/// listing. Nothing outside the folder is reached, by any spelling of a path nor by a link.
+#[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[command(after_help = "Examples:\n  \
         ropewalk web --path site\n  \
         ropewalk web --listen 8080 --tls self-signed\n  \
         ropewalk web --listen tcp:80 --listen tls:443:cert=site.pem:key=site.key --https-redirect\n  \
         ropewalk web --path site --host a.example=/srv/a --host www.a.example=https://a.example")]
-pub struct Args {
+pub struct Web {
     /// Where to listen: 8080, tcp:127.0.0.1:8080, tls:443:cert=C:key=K, unix:PATH, systemd:NAME,
-    /// stdio:; may be repeated [default: tcp:127.0.0.1:8080]
-    #[arg(short, long, value_name = "ENDPOINT")]
+    /// stdio:; may be repeated
+    #[arg(short, long, value_name = "ENDPOINT", default_value = LISTEN)]
     pub listen: Vec<String>,
     /// The folder to serve
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub path: PathBuf,
     /// TLS on all --listen: a certificate chain and its key, or self-signed to try things out
     #[arg(long, value_name = "CERT.pem,KEY.pem")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFiles>,
     /// How to log requests, on standard output [default: combined on a terminal, else off]
     #[arg(long, value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<Format>,
     /// Files that stand for a folder, the first that is there; may be repeated
-    #[arg(long, value_name = "NAME", default_value = "index.html", help_heading = "Files")]
+    #[arg(long, value_name = "NAME", default_value = INDEX, help_heading = "Files")]
     pub index: Vec<String>,
     /// Answer 403 for a folder without an index file, instead of listing it
     #[arg(long, help_heading = "Files")]
@@ -61,111 +67,143 @@ pub struct Args {
     /// Send NAME.br, NAME.zst or NAME.gz for NAME to clients that take it
     #[arg(long, help_heading = "Files")]
     pub precompressed: bool,
-    /// What is served to whom.
-    #[command(flatten)]
-    pub site: Site,
-    /// How it is run and what it takes at most.
+    /// Another folder for a host, as in a.example=/srv/a or *.b.example=/srv/b, or another place, as in
+    /// www.a.example=https://a.example; may be repeated. --path has all other hosts
+    #[arg(long, value_name = "NAME=DIR", help_heading = "Site")]
+    pub host: Vec<Host>,
+    /// Send who comes without TLS to https; PORT is where clients find that, 0 the port of the first
+    /// --listen with TLS [default: 0]
+    #[arg(
+        long,
+        value_name = "PORT",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "0",
+        help_heading = "Site"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub https_redirect: Option<u16>,
+    /// A field on every answer, as in 'X-Frame-Options: DENY'; may be repeated
+    #[arg(long, value_name = "NAME: VALUE", help_heading = "Site")]
+    pub header: Vec<Header>,
+    /// A page of one's own for an error, as in 404=404.html: a file below the folder; may be repeated
+    #[arg(long, value_name = "STATUS=FILE", help_heading = "Site")]
+    pub error_page: Vec<ErrorPage>,
+    /// For how many seconds browsers may use a file without asking again [default: they ask]
+    #[arg(long, value_name = "SECONDS", help_heading = "Site")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
+    /// What it takes at most.
     #[command(flatten)]
     pub limits: Limits,
 }
 
-/// A folder and where to serve it: what the arguments mean.
-#[derive(Debug)]
-pub struct Web {
-    listen: Vec<Endpoint>,
-    registry: Registry,
-    path: PathBuf,
-    files: Settings,
-    site: Site,
+impl Default for Web {
+    fn default() -> Self {
+        Self {
+            listen: vec![LISTEN.to_owned()],
+            path: ".".into(),
+            tls: None,
+            log: None,
+            index: vec![INDEX.to_owned()],
+            no_listing: false,
+            dotfiles: false,
+            follow_links: false,
+            precompressed: false,
+            host: Vec::new(),
+            https_redirect: None,
+            header: Vec::new(),
+            error_page: Vec::new(),
+            max_age: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Kind for Web {
+    const NAME: &'static str = "web";
+
+    fn start(&self, stage: &mut Stage) -> Result<(), Failure> {
+        let registry = stage.registry().clone();
+        let site = self.site();
+        let opened = site.open(stage, &self.path, &self.settings());
+        let sockets = stage.sockets("listen", &self.listen, |endpoint| {
+            with_tls(endpoint, self.tls.as_ref(), &registry)
+        });
+        let log = self.log_format(stage, &sockets);
+        let root = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let opened = opened.and_then(|opened| site.redirect(stage, opened, &sockets));
+        let server = match opened {
+            Some(Opened::Folder(files)) => server(stage, log, files)?,
+            Some(Opened::Other(handler)) => server(stage, log, handler)?,
+            None => return Ok(()),
+        };
+        let server = stage.guard("http", &self.limits, &sockets, server);
+        for socket in sockets {
+            let (tls, root) = (socket.is_tls(), root.clone());
+            stage.serve(socket, server.clone(), move |address| {
+                format!("serving {} at {}", root.display(), Url { tls, address })
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The server, with its log if there is to be one.
+fn server(
+    stage: &mut Stage,
     log: Format,
-    limits: Limits,
-    wire: bool,
+    handler: impl Handler,
+) -> Result<Any<session::Server>, Failure> {
+    let server = Server::new(handler);
+    if log == Format::Off || stage.is_rehearsal() {
+        return Ok(Any::new(server));
+    }
+    let (log, writer) = Log::to(log, io::stdout())?;
+    // What it still holds is written when the service has ended.
+    stage.keep(writer);
+    Ok(Any::new(server.access_log(log)))
 }
 
 impl Web {
-    /// What the arguments mean. Nothing is opened.
-    ///
-    /// # Errors
-    /// When an endpoint cannot be understood, or options do not go together.
-    pub fn new(args: Args, global: &Global) -> Result<Self, Failure> {
-        let registry = Registry::default();
-        let texts = if args.listen.is_empty() { vec![LISTEN.to_owned()] } else { args.listen };
-        let endpoint = |text: &String| {
-            let endpoint = Endpoint::parse_with(text, &registry);
-            let endpoint = endpoint.map_err(|error| Failure::endpoint("--listen", &error))?;
-            with_tls(endpoint, args.tls.as_ref(), &registry)
-        };
-        let listen = texts.iter().map(endpoint).collect::<Result<Vec<_>, _>>()?;
-        let files = Settings {
-            index: args.index,
-            listing: !args.no_listing,
-            dotfiles: args.dotfiles,
-            follow_links: args.follow_links,
-            precompressed: args.precompressed,
+    /// How files are served.
+    fn settings(&self) -> Settings {
+        self.site().settings(Settings {
+            index: self.index.clone(),
+            listing: !self.no_listing,
+            dotfiles: self.dotfiles,
+            follow_links: self.follow_links,
+            precompressed: self.precompressed,
             cache: Some(Cache::default()),
             ..Settings::default()
-        };
-        let files = args.site.settings(files);
-        let log = log_format(args.log, &listen)?;
-        let (limits, wire) = (args.limits, global.wire);
-        Ok(Self { listen, registry, path: args.path, files, site: args.site, log, limits, wire })
+        })
     }
 
-    /// Serves until SIGTERM or SIGINT.
-    ///
-    /// # Errors
-    /// When the folder cannot be opened or an endpoint cannot be listened on.
-    pub fn run(self) -> Result<(), Failure> {
-        let plan = self.limits.plan(self.registry.clone());
-        // What the log still holds is written when this returns.
-        let _log = plan.run(async |reactor| self.start(reactor).await)?;
-        Ok(())
-    }
-
-    /// Begins to serve in `reactor`, and says where.
-    async fn start(&self, reactor: &Reactor) -> Result<Option<Writer>, Failure> {
-        let opened = self.site.open(&self.path, &self.files)?;
-        let root = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
-        let bound = self.listen.iter().map(Endpoint::bind).collect::<io::Result<Vec<_>>>();
-        let bound = bound.map_err(|error| Failure::bind(&error))?;
-        let places: Vec<Address> = bound.iter().flat_map(|bound| bound.local().to_vec()).collect();
-        let with_tls = bound.iter().filter(|bound| bound.tls().next().is_some());
-        let https: Vec<Address> = with_tls.flat_map(|bound| bound.local().to_vec()).collect();
-        let (server, writer) = match self.site.redirect(opened, &https)? {
-            Opened::Folder(files) => self.server(files)?,
-            Opened::Other(handler) => self.server(handler)?,
-        };
-        let server = Arc::new(self.limits.guard("http", self.wire, &places, server));
-        for (endpoint, bound) in self.listen.iter().zip(bound) {
-            let tls = bound.tls().next().is_some();
-            let made = made_for_this_run(endpoint, &bound);
-            let listening = if matches!(endpoint.leaf(), Leaf::Stdio) {
-                reactor.serve(bound, Once::new(server.clone(), reactor.clone())).await?
-            } else {
-                reactor.serve(bound, server.clone()).await?
-            };
-            for address in listening.locals() {
-                let url = Url { tls, address };
-                info!(target: NOTICE, "serving {} at {url}", root.display());
-            }
-            if let Some(fingerprint) = made {
-                info!(target: NOTICE, "{fingerprint}");
-            }
+    /// What is served to whom.
+    fn site(&self) -> Site<'_> {
+        Site {
+            hosts: &self.host,
+            https_redirect: self.https_redirect,
+            headers: &self.header,
+            error_pages: &self.error_page,
+            max_age: self.max_age,
         }
-        Ok(writer)
     }
 
-    /// The server, and what writes its log.
-    fn server(
-        &self,
-        handler: impl Handler,
-    ) -> Result<(Any<session::Server>, Option<Writer>), Failure> {
-        let server = Server::new(handler);
-        if self.log == Format::Off {
-            return Ok((Any::new(server), None));
+    /// Standard output is for people only when it is a terminal, and not ours when a connection is on
+    /// it.
+    fn log_format(&self, stage: &mut Stage, sockets: &[Socket]) -> Format {
+        let taken = sockets.iter().any(|socket| matches!(socket.endpoint().leaf(), Leaf::Stdio));
+        match self.log {
+            Some(format) if taken && format != Format::Off => {
+                let what = "standard output is where stdio: serves; leave one out";
+                stage.problem("log", Code::Usage, what);
+                Format::Off
+            }
+            Some(format) => format,
+            None if !taken && io::IsTerminal::is_terminal(&io::stdout()) => Format::Combined,
+            None => Format::Off,
         }
-        let (log, writer) = Log::to(self.log, io::stdout())?;
-        Ok((Any::new(server.access_log(log)), Some(writer)))
     }
 }
 
@@ -177,7 +215,10 @@ fn with_tls(
 ) -> Result<Endpoint, Failure> {
     let endpoint = match files {
         Some(_) if endpoint.wrappers().iter().any(|layer| matches!(layer, Wrapper::Tls(_))) => {
-            let what = format!("--tls: {} has tls: already; leave one out", endpoint.redacted());
+            let what = format!(
+                "{} has tls: already: leave that out, or --tls (the key `tls`)",
+                endpoint.redacted()
+            );
             return Err(Failure::new(Code::Usage, what));
         }
         Some(files) => endpoint.wrap(files.layer()),
@@ -192,20 +233,6 @@ fn with_tls(
         }
         layer => inner.wrap(layer.clone()),
     }))
-}
-
-/// Standard output is for people only when it is a terminal, and not ours when a connection is on it.
-fn log_format(asked: Option<Format>, listen: &[Endpoint]) -> Result<Format, Failure> {
-    let taken = listen.iter().any(|endpoint| matches!(endpoint.leaf(), Leaf::Stdio));
-    match asked {
-        Some(format) if taken && format != Format::Off => {
-            let what = "--log: standard output is where stdio: serves; leave one out";
-            Err(Failure::new(Code::Usage, what))
-        }
-        Some(format) => Ok(format),
-        None if !taken && io::IsTerminal::is_terminal(&io::stdout()) => Ok(Format::Combined),
-        None => Ok(Format::Off),
-    }
 }
 
 /// Where to point a browser.
@@ -232,6 +259,11 @@ impl fmt::Display for Url<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        crate::kind::verify::<Web>();
+    }
 
     #[test]
     fn urls() {

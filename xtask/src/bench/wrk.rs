@@ -47,7 +47,8 @@ impl Load {
         arguments
     }
 
-    fn command(&self, seconds: u32, url: &str) -> Result<Command> {
+    /// The program with its arguments.
+    pub fn command(&self, seconds: u32, url: &str) -> Result<Command> {
         let script = crate::root().join("tests/peers/pipeline.lua").display().to_string();
         let mut command = WRK.command()?;
         command.args(self.arguments(seconds, &script)).arg(url);
@@ -70,7 +71,7 @@ impl Load {
 }
 
 /// `  123456 requests in 2.00s, 17.66MB read`
-fn figures(out: &str) -> Option<Done> {
+pub fn figures(out: &str) -> Option<Done> {
     let line = out.lines().find(|line| line.contains(" requests in "))?;
     let (work, rest) = line.trim().split_once(" requests in ")?;
     let (seconds, _) = rest.split_once("s,")?;

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::Wrapper;
 use super::inherited::Adopted;
 use super::listener::{Listener, Live, Single, Step};
 use super::memory::Inbox;
@@ -22,6 +23,8 @@ pub struct Bound {
     pub(super) sockets: Vec<Socket>,
     /// What is done with each accepted connection, innermost layer first.
     pub(super) steps: Arc<[Step]>,
+    /// What the steps were made of, in the same order.
+    pub(super) layers: Arc<[Wrapper]>,
     pub(super) local: Vec<Address>,
     /// Which sibling the next listener gets.
     next: AtomicUsize,
@@ -41,9 +44,14 @@ pub(super) enum Socket {
 }
 
 impl Bound {
-    pub(super) fn new(sockets: Vec<Socket>, steps: Vec<Step>) -> io::Result<Self> {
+    pub(super) fn new(
+        sockets: Vec<Socket>,
+        steps: Vec<Step>,
+        layers: Vec<Wrapper>,
+    ) -> io::Result<Self> {
         let local = sockets.iter().map(Socket::local).collect::<io::Result<_>>()?;
-        Ok(Self { sockets, steps: steps.into(), local, next: AtomicUsize::new(0) })
+        let (steps, layers) = (steps.into(), layers.into());
+        Ok(Self { sockets, steps, layers, local, next: AtomicUsize::new(0) })
     }
 
     /// Sees to it that there are `count` sockets on each TCP or UDP address, between which the kernel
@@ -114,9 +122,13 @@ impl Bound {
     /// # Errors
     /// When descriptors have run out.
     pub fn try_clone(&self) -> io::Result<Self> {
-        let sockets = self.sockets.iter().map(Socket::try_clone).collect::<io::Result<_>>()?;
-        let (steps, local) = (self.steps.clone(), self.local.clone());
-        Ok(Self { sockets, steps, local, next: AtomicUsize::new(0) })
+        let sockets = self.copies()?;
+        let (steps, layers) = (self.steps.clone(), self.layers.clone());
+        Ok(Self { sockets, steps, layers, local: self.local.clone(), next: AtomicUsize::new(0) })
+    }
+
+    pub(super) fn copies(&self) -> io::Result<Vec<Socket>> {
+        self.sockets.iter().map(Socket::try_clone).collect()
     }
 
     /// Where it listens, with the port the system chose; at least one address. A name may stand for

@@ -22,8 +22,13 @@ pub struct AtMost<F> {
     total: Option<usize>,
     per_address: Option<usize>,
     grouping: Grouping,
-    open: Arc<Mutex<Open>>,
+    open: Tally,
 }
+
+/// What an [`AtMost`] counts. Clones are one count: for factories that share a cap, and for one that
+/// takes the place of another while connections of that are open.
+#[derive(Debug, Clone, Default)]
+pub struct Tally(Arc<Mutex<Open>>);
 
 /// What is open.
 #[derive(Debug, Default)]
@@ -35,7 +40,7 @@ struct Open {
 
 /// One connection; gives its place back when dropped.
 struct Permit {
-    open: Arc<Mutex<Open>>,
+    open: Tally,
     address: Option<IpNet>,
 }
 
@@ -64,10 +69,16 @@ impl<F> AtMost<F> {
         Self { grouping: Grouping::new(v4, v6), ..self }
     }
 
+    /// Counts in `tally`, beside others or after them.
+    #[must_use]
+    pub fn counting_in(self, tally: &Tally) -> Self {
+        Self { open: tally.clone(), ..self }
+    }
+
     /// How many connections are open now.
     #[must_use]
     pub fn open(&self) -> usize {
-        lock(&self.open).total
+        self.open.lock().total
     }
 
     fn none(inner: F) -> Self {
@@ -76,13 +87,13 @@ impl<F> AtMost<F> {
             total: None,
             per_address: None,
             grouping: Grouping::default(),
-            open: Arc::default(),
+            open: Tally::default(),
         }
     }
 
     fn permit(&self, peer: &Peer) -> Result<Permit, Refusal> {
         let address = self.grouping.of(peer);
-        let mut open = lock(&self.open);
+        let mut open = self.open.lock();
         if self.total.is_some_and(|total| open.total >= total) {
             return Err(Refusal::TooMany);
         }
@@ -94,18 +105,20 @@ impl<F> AtMost<F> {
             open.by_address.insert(address, from_address + 1);
         }
         open.total += 1;
-        Ok(Permit { open: Arc::clone(&self.open), address })
+        Ok(Permit { open: self.open.clone(), address })
     }
 }
 
-fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
-    // No code that can panic runs under the lock.
-    open.lock().unwrap_or_else(PoisonError::into_inner)
+impl Tally {
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // No code that can panic runs under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let mut open = lock(&self.open);
+        let mut open = self.open.lock();
         open.total -= 1;
         let Some(address) = self.address else { return };
         if let Some(count) = open.by_address.get_mut(&address) {
@@ -156,7 +169,7 @@ mod tests {
         }
         drop(guests);
         assert_eq!(factory.open(), 0);
-        assert!(lock(&factory.open).by_address.is_empty(), "nothing is kept for those that left");
+        assert!(factory.open.lock().by_address.is_empty(), "nothing is kept for those that left");
     }
 
     #[test]

@@ -3,15 +3,18 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, warn};
 
+use super::listening::{Ledger, State, advance};
 use super::{Entered, Inner, Listening, Phase};
 use crate::connection::turn;
 use crate::endpoint::{AcceptError, Accepted, Bound, Listener};
+use crate::guarded::{Panicked, guarded};
 use crate::{Connection, Factory, Peer, Refusal};
 
 /// How long accepting pauses when the process or the system has run out of something.
@@ -24,32 +27,57 @@ pub(super) async fn start<F: Factory>(
     factory: Arc<F>,
 ) -> io::Result<Listening> {
     let local = bound.local().to_vec();
-    let open = watch::Sender::new(true);
+    let listening = Listening {
+        local,
+        state: watch::Sender::new(State::Open),
+        alive: watch::Sender::new(()),
+        ledger: Arc::default(),
+    };
     if inner.workers.is_empty() {
         let _guard = inner.home.enter();
         let listener = bound.listener()?;
-        inner.home.spawn(accept(inner.clone(), listener, factory, open.subscribe(), inner.loops()));
-        return Ok(Listening { local, open });
+        let held = Held::new(&listening, inner);
+        inner.home.spawn(accept(inner.clone(), listener, factory, held));
+        return Ok(listening);
     }
     bound.spread(inner.workers.len())?;
     let bound = Arc::new(bound);
     for worker in &inner.workers {
-        let (ready, listening) = oneshot::channel();
+        let (ready, begun) = oneshot::channel();
         let (inner, bound, factory) = (inner.clone(), bound.clone(), factory.clone());
-        let (open, busy) = (open.subscribe(), inner.loops());
+        let held = Held::new(&listening, &inner);
         worker.handle.spawn(async move {
             match bound.listener() {
                 Ok(listener) => {
                     drop(bound);
                     let _ = ready.send(Ok(()));
-                    accept(inner, listener, factory, open, busy).await;
+                    accept(inner, listener, factory, held).await;
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }
         });
-        listening.await.map_err(|_| io::Error::other("a worker thread has ended"))??;
+        begun.await.map_err(|_| io::Error::other("a worker thread has ended"))??;
     }
-    Ok(Listening { local, open })
+    Ok(listening)
+}
+
+/// What an accept loop has of its handle, and of the reactor that waits for it.
+struct Held {
+    state: watch::Sender<State>,
+    ledger: Arc<Ledger>,
+    _alive: watch::Receiver<()>,
+    _busy: Busy,
+}
+
+impl Held {
+    fn new(listening: &Listening, inner: &Inner) -> Self {
+        Self {
+            state: listening.state.clone(),
+            ledger: listening.ledger.clone(),
+            _alive: listening.alive.subscribe(),
+            _busy: inner.loops(),
+        }
+    }
 }
 
 /// Something the reactor waits for before it has stopped.
@@ -69,25 +97,13 @@ impl Drop for Busy {
 }
 
 /// Accepts until closed or stopped, then waits for the connections it accepted.
-async fn accept<F: Factory>(
-    inner: Arc<Inner>,
-    listener: Listener,
-    factory: Arc<F>,
-    mut open: watch::Receiver<bool>,
-    _busy: Busy,
-) {
-    let mut phase = inner.phase.subscribe();
+async fn accept<F: Factory>(inner: Arc<Inner>, listener: Listener, factory: Arc<F>, held: Held) {
+    let (mut phase, mut state) = (inner.phase.subscribe(), held.state.subscribe());
     let mut connections = JoinSet::new();
     let mut exhausted = false;
-    let closed = async {
-        // An error means that the handle is gone: nobody can close it any more.
-        if open.wait_for(|open| !open).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
     let mut ended = pin!(async {
         tokio::select! {
-            () = closed => {}
+            _ = state.wait_for(|state| *state != State::Open) => {}
             _ = phase.wait_for(|phase| *phase != Phase::Running) => {}
         }
     });
@@ -95,25 +111,33 @@ async fn accept<F: Factory>(
         tokio::select! {
             biased;
             () = &mut ended => break,
-            Some(ended) = connections.join_next() => report(&ended),
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => {
+            Some(ended) = connections.join_next() => report(&ended, &held.ledger),
+            accepted = guarded(|| listener.accept()) => match accepted {
+                Ok(Ok(accepted)) => {
                     exhausted = false;
-                    connections.spawn(serve(inner.clone(), factory.clone(), accepted));
+                    let ledger = held.ledger.clone();
+                    connections.spawn(serve(inner.clone(), factory.clone(), ledger, accepted));
                 }
-                Err(error) => pause(&listener, &error, &mut exhausted).await,
+                Ok(Err(error)) => pause(&listener, &error, &mut exhausted).await,
+                Err(Panicked) => {
+                    error!(listener = %listener.local(), "accepting panicked");
+                    held.ledger.failed.store(true, Ordering::Release);
+                    advance(&held.state, State::Closed);
+                    break;
+                }
             },
         }
     }
     drop(listener);
-    let mut phase = inner.phase.subscribe();
+    let (mut phase, mut state) = (inner.phase.subscribe(), held.state.subscribe());
     loop {
         tokio::select! {
             next = connections.join_next() => match next {
-                Some(ended) => report(&ended),
+                Some(ended) => report(&ended, &held.ledger),
                 None => return,
             },
             _ = phase.wait_for(|phase| *phase == Phase::Stopped) => break,
+            _ = state.wait_for(|state| *state == State::Cut) => break,
         }
     }
     connections.abort_all();
@@ -121,10 +145,11 @@ async fn accept<F: Factory>(
 }
 
 /// A handler that panicked lost its connection; nobody else notices.
-fn report(ended: &Result<(), JoinError>) {
+fn report(ended: &Result<(), JoinError>, ledger: &Ledger) {
     if let Err(error) = ended
         && error.is_panic()
     {
+        ledger.panicked.fetch_add(1, Ordering::Relaxed);
         error!("a connection's handler panicked: {error}");
     }
 }
@@ -147,11 +172,12 @@ async fn pause(listener: &Listener, error: &io::Error, exhausted: &mut bool) {
 fn serve<F: Factory>(
     inner: Arc<Inner>,
     factory: Arc<F>,
+    ledger: Arc<Ledger>,
     accepted: Accepted,
 ) -> impl Future<Output = ()> + Send {
     // Boxed, and not part of an `async fn` that would keep its arguments: what is done at the beginning
     // has a large state, and a connection that waits for its peer is to be small.
-    let opening = Box::pin(open(inner, factory.clone(), accepted));
+    let opening = Box::pin(open(inner, factory.clone(), ledger, accepted));
     async move {
         let Some((entered, connection)) = opening.await else { return };
         let serving = turn::counted(entered.peer.id(), factory.serve(connection));
@@ -168,6 +194,7 @@ fn serve<F: Factory>(
 async fn open<F: Factory>(
     inner: Arc<Inner>,
     factory: Arc<F>,
+    ledger: Arc<Ledger>,
     mut accepted: Accepted,
 ) -> Option<(Entered, Connection<F::Protocol>)> {
     let id = inner.next_id();
@@ -177,7 +204,7 @@ async fn open<F: Factory>(
         return None;
     }
     let peer = Peer::new(id, accepted.peer().clone(), accepted.local().clone());
-    let entered = inner.enter(peer.clone());
+    let entered = inner.enter(peer.clone(), ledger);
     let protocol = match factory.build(&peer) {
         Ok(protocol) => protocol,
         Err(why) => {

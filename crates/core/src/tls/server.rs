@@ -73,6 +73,18 @@ impl Server {
         Ok(())
     }
 
+    /// Another server, from the same files and folders as they are now; this one is left alone. Clients
+    /// may resume the sessions of this one at the other, as after [`reload`](Self::reload).
+    ///
+    /// # Errors
+    /// As [`ServerBuilder::build`].
+    pub fn reloaded(&self) -> Result<Self, Error> {
+        let Some(recipe) = &self.0.recipe else { return Ok(self.clone()) };
+        let loaded = recipe.load(Some(&self.0.current.load().config))?;
+        let (recipe, current) = (Some(recipe.clone()), ArcSwap::from_pointee(loaded));
+        Ok(Self(Arc::new(Shared { recipe, current })))
+    }
+
     /// The certificate shown to clients that ask for no name; `None` if the configuration was given
     /// ready-made.
     #[must_use]

@@ -8,39 +8,26 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use ropewalk_core::Address;
+use ropewalk_core::endpoint::Leaf;
 use ropewalk_http::files::{Files, Settings};
 use ropewalk_http::{AnyHandler, BadHost, Hosts, HttpsOnly, Redirect};
 use serde::{Deserialize, Serialize};
 
-use crate::exit::{Code, Failure};
+use crate::exit::Code;
+use crate::stage::{Socket, Stage};
 
-/// Options of what is served to whom.
-#[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-#[command(next_help_heading = "Site")]
-pub struct Site {
-    /// Another folder for a host, as in a.example=/srv/a or *.b.example=/srv/b, or another place, as in
-    /// www.a.example=https://a.example; may be repeated. --path has all other hosts
-    #[arg(long, value_name = "NAME=DIR")]
-    pub host: Vec<Host>,
-    /// Send who comes without TLS to https; PORT is where clients find that [default: the port of the
-    /// first --listen with TLS]
-    #[arg(
-        long,
-        value_name = "PORT",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "0"
-    )]
+/// The options of what is served to whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// What hosts have of their own.
+    pub hosts: &'a [Host],
+    /// The port that https has for clients, 0 for that of a listener of ours.
     pub https_redirect: Option<u16>,
-    /// A field on every answer, as in 'X-Frame-Options: DENY'; may be repeated
-    #[arg(long, value_name = "NAME: VALUE")]
-    pub header: Vec<Header>,
-    /// A page of one's own for an error, as in 404=404.html: a file below the folder; may be repeated
-    #[arg(long, value_name = "STATUS=FILE")]
-    pub error_page: Vec<ErrorPage>,
-    /// For how many seconds browsers may use a file without asking again [default: they ask]
-    #[arg(long, value_name = "SECONDS")]
+    /// Fields on every answer.
+    pub headers: &'a [Header],
+    /// Pages for errors.
+    pub error_pages: &'a [ErrorPage],
+    /// For how many seconds a file may be used without asking.
     pub max_age: Option<u64>,
 }
 
@@ -183,31 +170,30 @@ pub enum Opened {
     Other(AnyHandler),
 }
 
-impl Site {
+impl Site<'_> {
     /// What `settings` become by these options.
     #[must_use]
     pub fn settings(&self, settings: Settings) -> Settings {
         let mut settings = settings;
         settings.max_age = self.max_age.map(Duration::from_secs);
-        for Header { name, value } in &self.header {
+        for Header { name, value } in self.headers {
             settings.headers.append(name, value.clone());
         }
-        let pages = self.error_page.iter().map(|page| (page.status, page.file.clone()));
+        let pages = self.error_pages.iter().map(|page| (page.status, page.file.clone()));
         settings.error_pages.extend(pages);
         settings
     }
 
-    /// Opens the folders. Without hosts there is one only.
-    ///
-    /// # Errors
-    /// When one cannot be opened.
-    pub fn open(&self, path: &Path, settings: &Settings) -> Result<Opened, Failure> {
-        let files = open(path, "--path", settings.clone())?;
-        if self.host.is_empty() {
-            return Ok(Opened::Folder(files));
+    /// Opens the folders: one only, if there are no hosts. Notes a problem for each that cannot be
+    /// opened.
+    pub fn open(&self, stage: &mut Stage, path: &Path, settings: &Settings) -> Option<Opened> {
+        let files = open(stage, "path", path, settings.clone());
+        if self.hosts.is_empty() {
+            return files.map(Opened::Folder);
         }
-        let mut hosts = Hosts::new().fallback(files);
-        for host in &self.host {
+        let mut hosts = Some(Hosts::new().fallback(files?));
+        for (index, host) in self.hosts.iter().enumerate() {
+            let key = format!("host[{index}]");
             let handler = match &host.has {
                 Has::Folder(folder) => {
                     let mut settings = settings.clone();
@@ -215,60 +201,78 @@ impl Site {
                     settings.error_pages.retain(|_, page| {
                         folder.join(page.strip_prefix("/").unwrap_or(page)).is_file()
                     });
-                    AnyHandler::new(open(folder, "--host", settings)?)
+                    open(stage, &key, folder, settings).map(AnyHandler::new)
                 }
-                Has::Elsewhere(place) => AnyHandler::new(
-                    Redirect::below(place).map_err(|error| usage("--host", &error))?,
-                ),
+                Has::Elsewhere(place) => {
+                    noted(stage, &key, Redirect::below(place)).map(AnyHandler::new)
+                }
             };
-            hosts = hosts.host(&host.name, handler).map_err(|error| usage("--host", &error))?;
+            hosts = match (hosts, handler) {
+                (Some(hosts), Some(handler)) => noted(stage, &key, hosts.host(&host.name, handler)),
+                _ => None,
+            };
         }
-        Ok(Opened::Other(AnyHandler::new(hosts)))
+        hosts.map(AnyHandler::new).map(Opened::Other)
     }
 
-    /// Puts the redirect around it, if there is to be one. `https` is where we listen with TLS.
-    ///
-    /// # Errors
-    /// When nobody knows where to send them.
-    pub fn redirect(&self, opened: Opened, https: &[Address]) -> Result<Opened, Failure> {
-        let Some(port) = self.https_redirect else { return Ok(opened) };
-        let ours = https.iter().find_map(|address| match address {
-            Address::Ip(address) => Some(address.port()),
-            _ => None,
-        });
-        let port = Some(port).filter(|port| *port > 0).or(ours).ok_or_else(|| {
-            let what = "--https-redirect: no --listen has TLS; add one, as in --listen \
-                        tls:443:cert=site.pem:key=site.key, or say where it is: --https-redirect=443";
-            Failure::new(Code::Usage, what)
-        })?;
-        Ok(Opened::Other(match opened {
+    /// Puts the redirect around it, if there is to be one. Notes a problem when nobody knows where to
+    /// send them.
+    pub fn redirect(
+        &self,
+        stage: &mut Stage,
+        opened: Opened,
+        sockets: &[Socket],
+    ) -> Option<Opened> {
+        let Some(port) = self.https_redirect else { return Some(opened) };
+        let ours = || sockets.iter().filter(|socket| socket.is_tls()).find_map(port_of);
+        let Some(port) = Some(port).filter(|port| *port > 0).or_else(ours) else {
+            let what = "none of --listen has TLS; add one, as in tls:443:cert=site.pem:key=site.key, or \
+                        say which port it is";
+            stage.problem("https-redirect", Code::Usage, what);
+            return None;
+        };
+        Some(Opened::Other(match opened {
             Opened::Folder(files) => AnyHandler::new(HttpsOnly::new(port, files)),
             Opened::Other(handler) => AnyHandler::new(HttpsOnly::new(port, handler)),
         }))
     }
 }
 
-fn usage(option: &str, error: &dyn fmt::Display) -> Failure {
-    Failure::new(Code::Usage, format!("{option}: {error}"))
+/// The port it listens on or, if it is not bound, is to.
+fn port_of(socket: &Socket) -> Option<u16> {
+    let bound = socket.local().iter().find_map(Address::port);
+    bound.or_else(|| match socket.endpoint().leaf() {
+        Leaf::Tcp(tcp) => Some(tcp.port),
+        _ => None,
+    })
+}
+
+/// The value, or a problem.
+fn noted<T, E: fmt::Display>(stage: &mut Stage, key: &str, value: Result<T, E>) -> Option<T> {
+    value.map_err(|error| stage.problem(key, Code::Usage, error.to_string())).ok()
 }
 
 /// A folder, open.
-fn open(path: &Path, option: &str, settings: Settings) -> Result<Files, Failure> {
-    Files::new(path, settings).map_err(|error| {
-        let help = match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !path.is_dir() => {
-                format!("; give an existing folder with {option}")
-            }
-            io::ErrorKind::PermissionDenied => "; this user may not read it".to_owned(),
-            _ => String::new(),
-        };
-        Failure::new(Code::of(&error), format!("{error}{help}"))
-    })
+fn open(stage: &mut Stage, key: &str, path: &Path, settings: Settings) -> Option<Files> {
+    let opened = Files::new(path, settings);
+    opened
+        .map_err(|error| {
+            let help = match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !path.is_dir() => {
+                    "; give an existing folder"
+                }
+                io::ErrorKind::PermissionDenied => "; this user may not read it",
+                _ => "",
+            };
+            stage.problem(key, Code::of(&error), format!("{error}{help}"));
+        })
+        .ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::Web;
 
     /// Each is what it is again when it is printed.
     fn check<T: FromStr<Err = String> + fmt::Display>(good: &[&str], bad: &[&str]) {
@@ -297,13 +301,13 @@ mod tests {
 
     #[test]
     fn settings_are_read_as_they_are_written() {
-        let text = r#"{"host":["a.test=/srv/a"],"https-redirect":443,"header":["x: y"],
-            "error-page":["404=404.html"],"max-age":60}"#;
-        let site: Site = serde_json::from_str(text).expect("settings");
-        let again = serde_json::to_string(&site).expect("settings");
-        assert_eq!(serde_json::from_str::<Site>(&again).expect("settings"), site);
-        assert_eq!(again, text.replace("\n            ", ""));
-        let error = serde_json::from_str::<Site>(r#"{"header":["nonsense"]}"#).expect_err("none");
+        let text = "host = [\"a.test=/srv/a\"]\nhttps-redirect = 443\nheader = [\"x: y\"]\n\
+                    error-page = [\"404=404.html\"]\nmax-age = 60\n";
+        let web: Web = toml::from_str(text).expect("settings");
+        let again = toml::to_string(&web).expect("settings");
+        assert_eq!(toml::from_str::<Web>(&again).expect("settings"), web);
+        assert!(text.lines().all(|line| again.contains(line)), "{again}");
+        let error = toml::from_str::<Web>("header = [\"nonsense\"]").expect_err("none");
         assert!(error.to_string().contains("no field: write"), "{error}");
     }
 }

@@ -1,9 +1,11 @@
 //! The built command, driven from outside: over loopback, its standard streams and its signals.
 
+mod daemon;
 mod errors;
 mod forward;
 mod harness;
 mod logs;
+mod own;
 mod pages;
 mod signals;
 mod site;

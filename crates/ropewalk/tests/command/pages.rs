@@ -10,7 +10,12 @@ fn it_explains_itself() {
     let cases: &[(&[&str], &[&str])] = &[
         (&["--version"], &[concat!("ropewalk ", env!("CARGO_PKG_VERSION"))]),
         (&["help"], &["web", "forward", "completions", "man", "--verbose", "Exit codes"]),
-        (&["--help"], &["web", "forward", "completions", "man"]),
+        (
+            &["--help"],
+            &["web", "forward", "run", "check", "reload", "status", "completions", "man"],
+        ),
+        (&["help", "run"], &["[FILE]", "SIGHUP", "[default: ropewalk.toml]"]),
+        (&["keys"], &["## `[[web]]`", "| `no-listing` |"]),
         (&["help", "web"], &["--listen", "--no-listing", "--tls", "[default: tcp:127.0.0.1:8080]"]),
         (&["web", "--help"], &["--max-connections", "--grace", "[default: 30]"]),
         (&["forward", "--help"], &["--to", "--idle", "socks5:"]),
@@ -33,7 +38,7 @@ fn manual_pages_are_written_for_all_commands() {
     let folder = Folder::new();
     let ended = run(&["man", &folder.text()]);
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
-    for page in ["ropewalk.1", "ropewalk-web.1", "ropewalk-forward.1"] {
+    for page in ["ropewalk.1", "ropewalk-web.1", "ropewalk-forward.1", "ropewalk-run.1"] {
         let text = fs::read_to_string(folder.path().join(page)).expect("a page");
         assert!(text.contains(".TH"), "{page}");
     }

@@ -1,14 +1,17 @@
 //! Idle connections: `load-idle PORT COUNT [CERTIFICATE]`.
 //!
 //! Opens them to 127.0.0.1, over TLS if the server's certificate is given, sends one request on each
-//! and reads the answer, prints `ready COUNT` and holds them until it is ended.
+//! and reads the answer, prints `ready COUNT` and holds them until it is ended. At each SIGUSR1 it asks
+//! again on each, one after the other, and prints `alive COUNT`.
 
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -25,6 +28,9 @@ const REQUEST: &[u8] = b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 /// From one source address; each has its own range of ports.
 const PER_SOURCE: usize = 10_000;
+
+/// How long an answer may take on a connection that was held.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many handshakes run at once.
 const AT_ONCE: usize = 64;
@@ -72,6 +78,7 @@ async fn one(
 }
 
 async fn hold(port: u16, count: usize, tls: Option<TlsConnector>) -> Result<(), Failure> {
+    let mut asked = signal(SignalKind::user_defined1())?;
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     let (done, mut opened) = mpsc::unbounded_channel();
     for number in 0..count {
@@ -88,7 +95,17 @@ async fn hold(port: u16, count: usize, tls: Option<TlsConnector>) -> Result<(), 
         held.push(opened.recv().await.ok_or("no more connections")??);
     }
     println!("ready {}", held.len());
-    std::future::pending().await
+    while asked.recv().await.is_some() {
+        let mut alive = Vec::with_capacity(held.len());
+        for stream in held {
+            if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, ask(stream)).await {
+                alive.push(stream);
+            }
+        }
+        held = alive;
+        println!("alive {}", held.len());
+    }
+    Ok(())
 }
 
 fn main() -> Result<(), Failure> {

@@ -1,0 +1,36 @@
+//! What the control socket asks for.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::Daemon;
+use crate::control::{Answer, Handler, Request};
+
+/// Does what is asked of a daemon.
+pub(crate) struct Controls(pub(crate) Arc<Daemon>);
+
+impl Handler for Controls {
+    async fn handle(&self, request: Request) -> Answer {
+        match request {
+            Request::Status => Answer::Status(Box::new(self.0.status())),
+            Request::Stop => {
+                info!("stopping: asked to by the control socket");
+                let reactor = self.0.reactor().clone();
+                tokio::spawn(async move { reactor.stop().await });
+                Answer::Stopping
+            }
+            Request::Reload => {
+                let daemon = self.0.clone();
+                // A task of its own: whoever asked may leave, and half a reload is none.
+                match tokio::spawn(async move { daemon.reload().await }).await {
+                    Ok(Ok(said)) => Answer::Reloaded { said },
+                    Ok(Err(failures)) => {
+                        Answer::Failed(failures.iter().map(ToString::to_string).collect())
+                    }
+                    Err(_) => Answer::Failed(vec!["the reload panicked".to_owned()]),
+                }
+            }
+        }
+    }
+}
