@@ -79,9 +79,9 @@ fn mistakes_are_said_at_the_start() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&["--host", "a.test"], 64, "write a.example=/srv/a"),
         (&["--host", "a.test:80=b"], 64, "without a port"),
-        (&["--host", &absent], 66, "give an existing folder with --host"),
-        (&["--host", &no_folder], 66, "give an existing folder with --host"),
-        (&["--https-redirect"], 64, "no --listen has TLS"),
+        (&["--host", &absent], 66, "give an existing folder"),
+        (&["--host", &no_folder], 66, "give an existing folder"),
+        (&["--https-redirect"], 64, "none of --listen has TLS"),
         (&["--header", "X-Own"], 64, "write 'Name: value'"),
         (&["--header", "Content-Length: 5"], 64, "content-length is the server's to say"),
         (&["--error-page", "404"], 64, "write 404=404.html"),
