@@ -153,6 +153,8 @@ pub mod error;
 #[cfg(feature = "io")]
 pub mod body;
 #[cfg(feature = "io")]
+pub mod client;
+#[cfg(feature = "io")]
 mod incoming;
 #[cfg(feature = "io")]
 mod server;
@@ -162,6 +164,8 @@ pub mod files;
 
 #[cfg(feature = "io")]
 pub use body::Body;
+#[cfg(feature = "io")]
+pub use client::Client;
 pub use error::{Blame, Error, Result};
 #[cfg(feature = "io")]
 pub use incoming::Incoming;
