@@ -1,7 +1,7 @@
 //! One request and its response on one connection.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ pub(super) struct Exchange {
     before: u64,
     /// The response's head has come.
     answered: bool,
+    /// All of the response has come, and the request still goes out.
+    whole: bool,
 }
 
 /// How long an exchange may take.
@@ -83,6 +85,7 @@ impl Exchange {
             limit: begin.limit,
             before,
             answered: false,
+            whole: false,
         };
         if this.hold.is_none() {
             this.send_small()?;
@@ -147,36 +150,54 @@ impl Exchange {
     ) -> Poll<Result<Option<ClientIn>, Failed>> {
         loop {
             let Some(conn) = &mut self.conn else { return Poll::Ready(Ok(None)) };
-            if let Poll::Ready(event) = conn.poll_next(cx) {
-                return Poll::Ready(Ok(self.heard(event?)?));
+            if self.whole && self.upload.is_done() {
+                // How sending the rest ends changes nothing of the answer.
+                let _ = ready!(pin!(conn.flush()).poll(cx));
+                self.end();
+                return Poll::Ready(Ok(Some(Event::End)));
             }
-            if self.stopped || self.upload.is_done() {
+            match conn.poll_next(cx) {
+                Poll::Ready(_) if self.whole => self.upload = Upload::Done,
+                Poll::Ready(event) => match self.heard(event?)? {
+                    Some(Event::End) if self.whole => {}
+                    event => return Poll::Ready(Ok(event)),
+                },
+                Poll::Pending => {}
+            }
+            if self.stopped || self.upload.is_done() && !self.whole {
                 return Poll::Pending;
             }
-            if let Some(hold) = &mut self.hold {
-                ready!(hold.as_mut().poll(cx));
-                self.hold = None;
-            }
-            ready!(self.upload.poll(cx, conn))?;
-            if self.upload.is_done() && !self.answered {
-                self.set_deadline();
-            }
+            ready!(self.poll_upload(cx))?;
         }
+    }
+
+    /// Sends more of the content; ready if there was some.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        let Some(conn) = &mut self.conn else { return Poll::Ready(Ok(())) };
+        if self.upload.is_done() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(hold) = &mut self.hold {
+            ready!(hold.as_mut().poll(cx));
+            self.hold = None;
+        }
+        ready!(self.upload.poll(cx, conn))?;
+        if self.upload.is_done() && !self.answered {
+            self.set_deadline();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Something has come: in time, and perhaps the last of it.
     fn heard(&mut self, event: Option<ClientIn>) -> Result<Option<ClientIn>, Error> {
         match (&event, self.limit.total, &self.conn) {
-            (Some(Event::End) | None, _, _) => {}
+            (Some(Event::End), _, _) => self.heard_all(),
             // A server that never ceases to talk never meets the session's deadline.
-            (_, Some((until, after)), Some(conn)) if conn.now() >= until => {
+            (Some(_), Some((until, after)), Some(conn)) if conn.now() >= until => {
                 return Err(Error::Timeout { awaited: Awaited::Body, after });
             }
             (Some(Event::Data(_)), _, _) => self.end_if_whole(),
             _ => {}
-        }
-        if let Some(Event::End) = event {
-            self.end();
         }
         Ok(event)
     }
@@ -189,7 +210,17 @@ impl Exchange {
             && !conn.protocol().is_switched()
             && let Ok(Some(Event::End)) = conn.try_next()
         {
+            self.heard_all();
+        }
+    }
+
+    /// The response is whole. The request, too, unless its answer came early and was no refusal.
+    fn heard_all(&mut self) {
+        let Some(conn) = &mut self.conn else { return };
+        if self.stopped || self.upload.is_done() && conn.wire().output.is_empty() {
             self.end();
+        } else {
+            self.whole = true;
         }
     }
 
@@ -207,6 +238,9 @@ impl Exchange {
 
     /// How many bytes of content are still to come, if that is known.
     pub(super) fn missing(&self) -> Option<u64> {
+        if self.whole {
+            return Some(0);
+        }
         self.conn.as_ref().map_or(Some(0), |conn| conn.protocol().missing())
     }
 
@@ -305,7 +339,9 @@ impl Limit {
 impl Drop for Exchange {
     fn drop(&mut self) {
         // What has come already may be all that is to come.
-        while let Some(conn) = &mut self.conn {
+        while let Some(conn) = &mut self.conn
+            && !self.whole
+        {
             match conn.try_next() {
                 Ok(Some(Event::End)) => self.end(),
                 Ok(Some(_)) if self.answered => {}

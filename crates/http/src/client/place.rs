@@ -162,7 +162,7 @@ fn shown(url: &Url) -> String {
     let mut url = url.clone();
     // Fails where a URL cannot have any.
     let _ = (url.set_username(""), url.set_password(None));
-    url.to_string()
+    shown_text(url.as_str())
 }
 
 /// Text that is no URL, without what may be a password.

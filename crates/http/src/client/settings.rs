@@ -20,7 +20,8 @@ use crate::{Limits, Pace};
 pub struct Patience {
     /// For a connection: resolving the name, connecting, the TLS handshake. Default 30 s.
     pub connect: Option<Duration>,
-    /// For the response's head, counted from when the request was sent whole. Default 60 s.
+    /// For the response's head, counted from when the request was sent whole. Default 60 s. Once it has
+    /// begun it must be whole within 10 s.
     pub head: Option<Duration>,
     /// For the response's content: the slowest it may come. Default: any byte within 60 s. Set for a
     /// client, not for one request.
