@@ -14,6 +14,8 @@ pub enum Code {
     Usage = 64,
     /// A file or folder to be read is not there (`EX_NOINPUT`).
     NoInput = 66,
+    /// A host of that name is not known (`EX_NOHOST`).
+    NoHost = 68,
     /// An address is taken, or somebody does not answer (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// A mistake of ours (`EX_SOFTWARE`).
@@ -24,6 +26,10 @@ pub enum Code {
     CantCreate = 73,
     /// Reading or writing failed (`EX_IOERR`).
     Io = 74,
+    /// It failed this time; trying again may help (`EX_TEMPFAIL`).
+    TempFail = 75,
+    /// The other side said what makes no sense, or no (`EX_PROTOCOL`).
+    Protocol = 76,
     /// This user may not (`EX_NOPERM`).
     NoPermission = 77,
     /// A file was read and is wrong: a certificate, say (`EX_CONFIG`).

@@ -14,6 +14,7 @@ pub mod access_log;
 pub mod cli;
 pub mod exit;
 pub mod forward;
+pub mod get;
 pub mod guard;
 pub mod logging;
 pub mod pages;
@@ -65,6 +66,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let web = web::Web::new(args, &global)?;
             logging::start(&global)?;
             web.run()
+        }
+        Command::Get(args) => {
+            let get = get::Get::new(*args, &global)?;
+            logging::start(&global)?;
+            get.run()
         }
         Command::Forward(args) => {
             let forward = forward::Forward::new(args, &global)?;

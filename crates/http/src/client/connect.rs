@@ -17,13 +17,16 @@ use super::place::Origin;
 /// What a [`Route`] gives: a transport, or why there is none.
 type Connecting = Pin<Box<dyn Future<Output = io::Result<Transport>> + Send>>;
 
+/// The endpoint for an origin, if it is not the usual one.
+type Choose = dyn Fn(&Origin) -> Option<Endpoint> + Send + Sync;
+
 /// How an origin is reached.
 #[derive(Clone)]
 pub(super) enum Route {
     /// By its name and port.
     Direct,
     /// By another endpoint, for some.
-    Endpoint(Arc<dyn Fn(&Origin) -> Option<Endpoint> + Send + Sync>),
+    Endpoint(Arc<Choose>),
     /// By whatever comes back.
     Transport(Arc<dyn Fn(Origin) -> Connecting + Send + Sync>),
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, EXPECT, HeaderValue};
-use http::uri::Authority;
 use http::{Response, StatusCode, Version};
 use ropewalk_core::{Connection, Transport};
 use tracing::debug;
@@ -127,7 +126,10 @@ fn begin(
     }
     let target = job.target.as_ref().unwrap_or(&job.place.target);
     // Whom CONNECT names is whom it asks for (RFC 9110 §9.3.6).
-    let host = target.authority().map_or(job.place.origin.authority(), Authority::as_str);
+    let host = match target.authority() {
+        Some(authority) => authority.as_str(),
+        None => job.place.origin.authority(),
+    };
     let (method, version, host) = (&job.method, job.version, Some(host.as_bytes()));
     let line = Line { method, target, version, host };
     let begin = Begin {

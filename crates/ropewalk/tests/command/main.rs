@@ -2,6 +2,7 @@
 
 mod errors;
 mod forward;
+mod get;
 mod harness;
 mod logs;
 mod pages;
