@@ -55,7 +55,7 @@ pub const INTEROP: &[Peer] = &[
 ];
 
 /// What the benchmarks ask for.
-pub const BENCH: &[Peer] = &[WRK, NGINX, CADDY, PYTHON, OPENSSL, TASKSET];
+pub const BENCH: &[Peer] = &[WRK, NGINX, CADDY, CURL, PYTHON, OPENSSL, TASKSET];
 
 impl Peer {
     pub fn path(&self) -> Option<PathBuf> {

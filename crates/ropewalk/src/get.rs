@@ -189,7 +189,7 @@ impl Get {
             if !trouble.passing || tried >= self.retry || !self.request.is_repeatable() {
                 return Err(trouble.failure);
             }
-            let pause = trouble.after.unwrap_or(Duration::from_secs(1 << tried.min(6)));
+            let pause = trouble.after.unwrap_or_else(|| Duration::from_secs(1 << tried.min(6)));
             tried += 1;
             warn!("{}; trying again in {pause:?}, {tried} of {}", trouble.failure, self.retry);
             tokio::time::sleep(pause).await;

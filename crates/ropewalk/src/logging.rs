@@ -22,7 +22,8 @@ pub const NOTICE: &str = "ropewalk::notice";
 const CONNECTIONS: &str = "ropewalk_core::factory::traced";
 
 /// What is said at most by what lies below us, however much is asked for.
-const BELOW: &str = "mio=info,tokio=info,rustls=info";
+/// What the verifier of certificates has against one is in our own errors.
+const BELOW: &str = "mio=info,tokio=info,rustls=info,rustls_platform_verifier=off";
 
 /// Begins to log as the options say, panics among the rest. To be called once per process; when somebody else logs already,
 /// it leaves that as it is.
