@@ -50,7 +50,7 @@ pub const TASKSET: Peer = peer("taskset", "util-linux", &["--version"], "util-li
 
 /// What the interop matrix asks for.
 pub const INTEROP: &[Peer] = &[
-    CURL, WGET, CHROMIUM, WRK, AB, HEY, H2LOAD, PYTHON, NC, OPENSSL, NGINX, HAPROXY, SOCAT,
+    CADDY, CURL, WGET, CHROMIUM, WRK, AB, HEY, H2LOAD, PYTHON, NC, OPENSSL, NGINX, HAPROXY, SOCAT,
     TINYPROXY, MICROSOCKS,
 ];
 

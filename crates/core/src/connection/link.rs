@@ -20,6 +20,8 @@ use crate::{Front, Peer, Transport, Wire};
 const SCRATCH: usize = 16 * 1024;
 /// Bytes a busy connection reads at once, into a buffer of its own.
 const BUSY: usize = 64 * 1024;
+/// The most that is read at once, where the protocol has such a large cap.
+const AT_ONCE: usize = 256 * 1024;
 /// Bytes of a file read at once for a transport without `sendfile`.
 const FILE_AT_ONCE: usize = 64 * 1024;
 /// Segments handed to one vectored write.
@@ -366,7 +368,7 @@ impl Link {
             room = ready!(self.poll_allowed(Direction::Received, room, shaped));
         }
         let count = if self.busy {
-            self.wire.input.reserve(room.min(BUSY));
+            self.wire.input.reserve(room.min(AT_ONCE));
             let mut limited = bytes::BufMut::limit(&mut self.wire.input, room);
             let count = ready!(pin!(self.transport.read_buf(&mut limited)).poll(cx))?;
             self.busy = count >= SCRATCH / 2;

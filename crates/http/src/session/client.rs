@@ -18,6 +18,9 @@ use crate::error::{Awaited, Breach, Error, Result};
 use crate::parse::{self, BodyKind, Facts, Scan, Section};
 use crate::types::{BodyLength, Event, Limits, Outgoing, Timeouts};
 
+/// How much content may wait to be handed on, in bytes.
+const CONTENT: usize = 256 * 1024;
+
 /// What a server tells us.
 pub type ClientIn = Event<Response<()>, Response<()>>;
 
@@ -339,6 +342,8 @@ impl Protocol for Client {
     }
 
     fn input_cap(&self) -> usize {
-        self.limits.head.max(self.limits.trailer).max(self.limits.chunk_line).max(16 * 1024)
+        // Content is handed on as it comes: the more at once, the fewer calls.
+        let least = if matches!(self.reading, Reading::Body(_)) { CONTENT } else { 16 * 1024 };
+        self.limits.head.max(self.limits.trailer).max(self.limits.chunk_line).max(least)
     }
 }

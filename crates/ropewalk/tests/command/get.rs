@@ -112,11 +112,7 @@ fn what_is_asked() {
         (&["-L"], &["GET "]),
     ];
     for (arguments, words) in table {
-        let answer = if arguments.contains(&"-I") {
-            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-        } else {
-            "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-        };
+        let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         let printed = match arguments.first() {
             Some(&"-I") => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
             _ => "",
