@@ -111,8 +111,8 @@ pub struct Args {
     /// Give up when all is not done after so many seconds [default: never]
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds, help_heading = "Connection")]
     pub max_time: Option<Duration>,
-    /// Try again so many times after what may pass: no connection, too slow, cut short, 408, 429,
-    /// 500, 502, 503, 504
+    /// Try again so many times after what may pass: no connection, too slow, cut short, 408, 425,
+    /// 429, 500, 502, 503, 504
     #[arg(long, value_name = "N", default_value = "0", help_heading = "Connection")]
     pub retry: u32,
 }

@@ -22,7 +22,8 @@ the second, each a thread that asks for the same thing again and again, one requ
 each connection ([tests/peers/client](../../tests/peers/client)). *ropewalk* is `Client`, with all its \
 defaults: a deadline for the answer, redirections, the fields `User-Agent` and `Accept`; *hyper-util* is \
 its pooled client, which has no deadlines and sends `Host` alone; curl is one process for all requests of \
-a round, whose start is in its figures. CPU is that of the client, by getrusage.";
+a round, whose start is in its figures. CPU is that of the client, by getrusage. Requests in a second of \
+small answers on many connections are bounded by nginx, and by how many requests it finds at once.";
 
 const OURS: &str = "ropewalk";
 const HYPER: &str = "hyper-util";

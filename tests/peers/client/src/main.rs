@@ -78,7 +78,13 @@ fn cpu(usage: &Usage) -> f64 {
 
 fn print(who: UsageWho, (count, seconds, cpu): (u32, f64, f64)) -> Result<()> {
     use std::io::Write as _;
-    let peak = getrusage(who)?.max_rss();
+    // What getrusage says of ourselves begins with what the program had that started us.
+    let own = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let own = own.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
+    let peak = match (who, own) {
+        (UsageWho::RUSAGE_SELF, Some(own)) => own.parse()?,
+        _ => getrusage(who)?.max_rss(),
+    };
     writeln!(std::io::stdout(), "{count} {seconds} {cpu} {peak}")?;
     Ok(())
 }
