@@ -3,6 +3,7 @@
 mod clients;
 mod core;
 mod curl;
+mod fetch;
 mod front;
 mod http;
 mod load;
@@ -42,7 +43,7 @@ pub struct Options {
 /// A part of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Group {
-    /// Clients of HTTP and proxies in front, against `ropewalk web`
+    /// Clients of HTTP and proxies in front, against `ropewalk web`; `ropewalk get` from servers
     Http,
     /// Transports and endpoints: TLS, Unix sockets, PROXY protocol, SOCKS, through `ropewalk forward`
     Core,

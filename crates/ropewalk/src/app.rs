@@ -14,6 +14,7 @@ use crate::control;
 use crate::daemon::{self, Source};
 use crate::exit::{self, Code, Failure};
 use crate::forward::Forward;
+use crate::get::Get;
 use crate::kind::{Entry, Kind};
 use crate::logging;
 use crate::pages;
@@ -100,6 +101,11 @@ impl App {
         let Cli { global, command } = Cli::from_arg_matches(matches).map_err(usage)?;
         match command {
             cli::Command::Run { file } => self.run(&file, global),
+            cli::Command::Get(args) => {
+                let get = Get::new(*args, &global)?;
+                logging::start(&global)?;
+                get.run()
+            }
             cli::Command::Check { file } => self.check(&file),
             cli::Command::Init { file } => config::init(&file),
             cli::Command::Reload(which) => control::reload(&which),

@@ -23,7 +23,8 @@ pub const NOTICE: &str = "ropewalk::notice";
 const CONNECTIONS: &str = "ropewalk_core::factory::traced";
 
 /// What is said at most by what lies below us, however much is asked for.
-const BELOW: &str = "mio=info,tokio=info,rustls=info";
+/// What the verifier of certificates has against one is in our own errors.
+const BELOW: &str = "mio=info,tokio=info,rustls=info,rustls_platform_verifier=off";
 
 /// What is logged, and how: the section `[log]`, or the options of all commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

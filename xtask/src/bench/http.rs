@@ -41,15 +41,9 @@ pub struct Stage<'a> {
 }
 
 pub fn measure(plan: &Plan, files: usize) -> Suited {
-    plan.scratch.write("site/hello.txt", "Hello, world!")?;
-    plan.scratch.write("site/10k.bin", vec![b'x'; 10 * 1024])?;
-    plan.scratch.write("site/10m.bin", vec![b'x'; 10 * 1024 * 1024])?;
     let stage = Stage {
-        plan,
-        site: plan.scratch.join("site"),
-        certificate: peers::certificate(&plan.scratch, "localhost")?,
-        files,
         handler: handler().map_err(|error| format!("{error:#}")),
+        ..Stage::new(plan, files)?
     };
     let mut scenarios = small(&stage);
     scenarios.extend(files::measure(&stage));
@@ -90,7 +84,21 @@ pub fn note(load: &str, absent: &[String], failed: Vec<String>) -> String {
     note
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    /// The site, and a certificate; without our handler, which is built first.
+    pub fn new(plan: &'a Plan, files: usize) -> Result<Self> {
+        plan.scratch.write("site/hello.txt", "Hello, world!")?;
+        plan.scratch.write("site/10k.bin", vec![b'x'; 10 * 1024])?;
+        plan.scratch.write("site/10m.bin", vec![b'x'; 10 * 1024 * 1024])?;
+        Ok(Self {
+            plan,
+            site: plan.scratch.join("site"),
+            certificate: peers::certificate(&plan.scratch, "localhost")?,
+            files,
+            handler: Err("it was not built".to_owned()),
+        })
+    }
+
     pub fn handler(&self, workers: usize, more: &[&str], core: Option<usize>) -> Result<Server> {
         let program = self.handler.clone().map_err(anyhow::Error::msg)?;
         let port = free_port()?;
@@ -182,7 +190,7 @@ impl Stage<'_> {
 }
 
 /// The version that Cargo.lock has of a package.
-fn locked_version(name: &str) -> Option<String> {
+pub fn locked_version(name: &str) -> Option<String> {
     let lock = std::fs::read_to_string(crate::root().join("Cargo.lock")).ok()?;
     let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
     Some(rest.split('"').next()?.to_owned())
