@@ -26,7 +26,17 @@ struct Probe {
     #[arg(long)]
     broken: bool,
     #[command(flatten)]
+    more: More,
+    #[command(flatten)]
     limits: Limits,
+}
+
+/// A group of options, which is a table of its own.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct More {
+    #[arg(long)]
+    extra_word: Option<String>,
 }
 
 impl Kind for Probe {
@@ -110,6 +120,12 @@ async fn ask(transport: &mut ropewalk_core::Transport, line: &str) -> String {
 #[test]
 fn the_definition_is_sound() {
     crate::kind::verify::<Probe>();
+    let table_of = Entry::of::<Probe>().table_of;
+    for (option, table) in
+        [("word", Some("")), ("extra-word", Some("more")), ("rate", Some("limits")), ("x", None)]
+    {
+        assert_eq!(table_of(option).as_deref(), table, "{option}");
+    }
 }
 
 #[tokio::test]
