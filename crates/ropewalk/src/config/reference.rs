@@ -61,12 +61,11 @@ pub(crate) fn reference(kinds: &[Entry]) -> String {
         // Those are described above.
         tables.remove("limits");
         for (table, rows) in tables {
-            match table.as_str() {
-                "" => {
-                    section(&mut text, &format!("`[[{}]]`", kind.name), &format!("{about}."), rows)
-                }
-                table => section(&mut text, &format!("`[{}.{table}]`", kind.name), "", rows),
-            }
+            let (heading, about) = match table.as_str() {
+                "" => (format!("`[[{}]]`", kind.name), format!("{about}.")),
+                table => (format!("`[{}.{table}]`", kind.name), String::new()),
+            };
+            section(&mut text, &heading, &about, rows);
         }
     }
     text
