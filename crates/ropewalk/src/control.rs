@@ -167,3 +167,6 @@ pub(crate) async fn listen(path: &Path, handler: impl Handler) -> io::Result<Rea
     reactor.listen(Endpoint::new(unix), Server(handler)).await?;
     Ok(reactor)
 }
+
+#[cfg(test)]
+mod tests;
