@@ -1,6 +1,5 @@
 //! What is served to whom: hosts, redirects, and what the owner wants on every answer.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,7 +32,6 @@ pub struct Site {
         require_equals = true,
         default_missing_value = "0"
     )]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub https_redirect: Option<u16>,
     /// A field on every answer, as in 'X-Frame-Options: DENY'; may be repeated
     #[arg(long, value_name = "NAME: VALUE")]
@@ -43,7 +41,6 @@ pub struct Site {
     pub error_page: Vec<ErrorPage>,
     /// For how many seconds browsers may use a file without asking again [default: they ask]
     #[arg(long, value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
 }
 
@@ -186,29 +183,6 @@ pub enum Opened {
     Other(AnyHandler),
 }
 
-/// What is wrong, and with which setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wrong {
-    /// The setting, as it is called in files; on the command line with `--` before it.
-    pub key: &'static str,
-    /// The exit code for it.
-    pub code: Code,
-    /// What is wrong, and what to do.
-    pub what: String,
-}
-
-impl Wrong {
-    fn new(key: &'static str, code: Code, what: impl fmt::Display) -> Self {
-        Self { key, code, what: what.to_string() }
-    }
-}
-
-impl From<Wrong> for Failure {
-    fn from(wrong: Wrong) -> Self {
-        Self::new(wrong.code, format!("--{}: {}", wrong.key, wrong.what))
-    }
-}
-
 impl Site {
     /// What `settings` become by these options.
     #[must_use]
@@ -227,49 +201,45 @@ impl Site {
     ///
     /// # Errors
     /// When one cannot be opened.
-    pub fn open(&self, path: &Path, settings: &Settings) -> Result<Opened, Wrong> {
-        settings.check().map_err(|error| Wrong::new("header", Code::Usage, error))?;
-        let files = open(path, "path", settings)?;
+    pub fn open(&self, path: &Path, settings: &Settings) -> Result<Opened, Failure> {
+        let files = open(path, "--path", settings.clone())?;
         if self.host.is_empty() {
             return Ok(Opened::Folder(files));
         }
-        let wrong = |error: &dyn fmt::Display| Wrong::new("host", Code::Usage, error);
         let mut hosts = Hosts::new().fallback(files);
         for host in &self.host {
             let handler = match &host.has {
-                Has::Folder(folder) => AnyHandler::new(self.other(folder, settings)?),
-                Has::Elsewhere(place) => {
-                    AnyHandler::new(Redirect::below(place).map_err(|error| wrong(&error))?)
+                Has::Folder(folder) => {
+                    let mut settings = settings.clone();
+                    // Its own pages, as far as it has them.
+                    settings.error_pages.retain(|_, page| {
+                        folder.join(page.strip_prefix("/").unwrap_or(page)).is_file()
+                    });
+                    AnyHandler::new(open(folder, "--host", settings)?)
                 }
+                Has::Elsewhere(place) => AnyHandler::new(
+                    Redirect::below(place).map_err(|error| usage("--host", &error))?,
+                ),
             };
-            hosts = hosts.host(&host.name, handler).map_err(|error| wrong(&error))?;
+            hosts = hosts.host(&host.name, handler).map_err(|error| usage("--host", &error))?;
         }
         Ok(Opened::Other(AnyHandler::new(hosts)))
-    }
-
-    /// The folder of a host, which has its own pages for errors as far as it has them.
-    fn other(&self, folder: &Path, settings: &Settings) -> Result<Files, Wrong> {
-        let mut settings = settings.clone();
-        let has = |page: &Path| folder.join(page.strip_prefix("/").unwrap_or(page)).is_file();
-        settings.error_pages.retain(|_, page| has(page));
-        open(folder, "host", &settings)
     }
 
     /// Puts the redirect around it, if there is to be one. `https` is where we listen with TLS.
     ///
     /// # Errors
     /// When nobody knows where to send them.
-    pub fn redirect(&self, opened: Opened, https: &[Address]) -> Result<Opened, Wrong> {
+    pub fn redirect(&self, opened: Opened, https: &[Address]) -> Result<Opened, Failure> {
         let Some(port) = self.https_redirect else { return Ok(opened) };
         let ours = https.iter().find_map(|address| match address {
             Address::Ip(address) => Some(address.port()),
             _ => None,
         });
         let port = Some(port).filter(|port| *port > 0).or(ours).ok_or_else(|| {
-            let what = "no --listen has TLS; add one, as in --listen \
-                        tls:443:cert=site.pem:key=site.key, or say which port has: \
-                        --https-redirect=443";
-            Wrong::new("https-redirect", Code::Usage, what)
+            let what = "--https-redirect: no --listen has TLS; add one, as in --listen \
+                        tls:443:cert=site.pem:key=site.key, or say where it is: --https-redirect=443";
+            Failure::new(Code::Usage, what)
         })?;
         Ok(Opened::Other(match opened {
             Opened::Folder(files) => AnyHandler::new(HttpsOnly::new(port, files)),
@@ -278,22 +248,22 @@ impl Site {
     }
 }
 
-/// A folder, open; `key` is what named it.
-fn open(path: &Path, key: &'static str, settings: &Settings) -> Result<Files, Wrong> {
-    let plain = Settings { error_pages: BTreeMap::new(), ..settings.clone() };
-    let files = Files::new(path, plain).map_err(|error| {
+fn usage(option: &str, error: &dyn fmt::Display) -> Failure {
+    Failure::new(Code::Usage, format!("{option}: {error}"))
+}
+
+/// A folder, open.
+fn open(path: &Path, option: &str, settings: Settings) -> Result<Files, Failure> {
+    Files::new(path, settings).map_err(|error| {
         let help = match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "; give an existing folder",
-            io::ErrorKind::PermissionDenied => "; this user may not read it",
-            _ => "",
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !path.is_dir() => {
+                format!("; give an existing folder with {option}")
+            }
+            io::ErrorKind::PermissionDenied => "; this user may not read it".to_owned(),
+            _ => String::new(),
         };
-        Wrong::new(key, Code::of(&error), format!("{error}{help}"))
-    })?;
-    if settings.error_pages.is_empty() {
-        return Ok(files);
-    }
-    let wrong = |error: io::Error| Wrong::new("error-page", Code::of(&error), error);
-    Files::new(path, settings.clone()).map_err(wrong)
+        Failure::new(Code::of(&error), format!("{error}{help}"))
+    })
 }
 
 #[cfg(test)]

@@ -79,17 +79,13 @@ fn mistakes_are_said_at_the_start() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&["--host", "a.test"], 64, "write a.example=/srv/a"),
         (&["--host", "a.test:80=b"], 64, "without a port"),
-        (&["--host", &absent], 66, "--host: cannot serve"),
-        (&["--host", &no_folder], 66, "--host: cannot serve"),
-        (&["--https-redirect"], 64, "--https-redirect: no --listen has TLS"),
+        (&["--host", &absent], 66, "give an existing folder with --host"),
+        (&["--host", &no_folder], 66, "give an existing folder with --host"),
+        (&["--https-redirect"], 64, "no --listen has TLS"),
         (&["--header", "X-Own"], 64, "write 'Name: value'"),
-        (
-            &["--header", "Content-Length: 5"],
-            64,
-            "--header: the field content-length is the server's to say",
-        ),
+        (&["--header", "Content-Length: 5"], 64, "content-length is the server's to say"),
         (&["--error-page", "404"], 64, "write 404=404.html"),
-        (&["--error-page", "404=absent.html"], 66, "--error-page: the page for 404, absent.html"),
+        (&["--error-page", "404=absent.html"], 66, "the page for 404, absent.html"),
         (&["--max-age", "long"], 64, "--max-age"),
     ];
     for (options, code, what) in cases {
