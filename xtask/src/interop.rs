@@ -9,6 +9,7 @@ mod http;
 mod load;
 mod ours;
 mod report;
+mod sites;
 mod stop;
 mod tls;
 

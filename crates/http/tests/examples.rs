@@ -7,6 +7,7 @@ use ropewalk_core::BoxError;
 use ropewalk_core::testing::Net;
 use ropewalk_http::files::{Files, Settings};
 use ropewalk_http::{Body, Client, Incoming, Server};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[expect(dead_code, reason = "it is a program of its own too")]
 #[path = "../examples/client.rs"]
@@ -19,6 +20,10 @@ mod server;
 #[expect(dead_code, reason = "it is a program of its own too")]
 #[path = "../examples/axum.rs"]
 mod on_axum;
+
+#[expect(dead_code, reason = "it is a program of its own too")]
+#[path = "../examples/tunnel.rs"]
+mod tunnel;
 
 /// A client of what listens on `net`.
 fn on(net: &Net) -> Client {
@@ -50,6 +55,48 @@ async fn a_handler_and_a_folder() -> Result<(), BoxError> {
         assert_eq!(get(&client, "/absent").await?.0, 404, "seed {seed}");
         client.close_idle().await;
         assert!(net.stop().await.is_empty(), "seed {seed}");
+    }
+    Ok(())
+}
+
+/// A site that is reached through a proxy, and what is not.
+#[tokio::test(start_paused = true)]
+async fn a_tunnel() -> Result<(), BoxError> {
+    for seed in 0..5 {
+        let net = Net::seeded(seed);
+        let files = Files::new(env!("CARGO_MANIFEST_DIR"), Settings::default())?;
+        net.listen("site.test:443", server::site(files));
+        let dials = net.clone();
+        net.listen("proxy", tunnel::proxy(move |place| std::future::ready(dials.connect(&place))));
+        for (method, target, status) in [
+            ("CONNECT", "site.test:443", 200),
+            ("CONNECT", "absent.test:443", 502),
+            ("CONNECT", "site.test:25", 403),
+            ("GET", "/", 405),
+        ] {
+            let mut transport = net.connect("proxy")?;
+            let head = format!("{method} {target} HTTP/1.1\r\nHost: site.test\r\n\r\n");
+            transport.write_all(head.as_bytes()).await?;
+            let mut heard = Vec::new();
+            while !heard.ends_with(b"\r\n\r\n") {
+                heard.push(transport.read_u8().await?);
+            }
+            let heard = String::from_utf8(heard)?;
+            assert!(heard.starts_with(&format!("HTTP/1.1 {status} ")), "seed {seed}: {heard}");
+            if status == 200 {
+                let request = b"GET /hello HTTP/1.0\r\nHost: site.test\r\n\r\n";
+                transport.write_all(request).await?;
+                let mut answer = String::new();
+                transport.read_to_string(&mut answer).await?;
+                assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "seed {seed}: {answer}");
+                assert!(answer.contains("\r\n\r\nHello, "), "seed {seed}: {answer}");
+            } else {
+                transport.shutdown().await?;
+                transport.read_to_end(&mut Vec::new()).await?;
+            }
+        }
+        let failed = net.stop().await;
+        assert!(failed.is_empty(), "seed {seed}: {failed:?}");
     }
     Ok(())
 }
