@@ -102,7 +102,8 @@ pub struct Args {
     /// Connect to this endpoint whatever the URL's host: unix:/run/x, tcp:127.0.0.1:8080
     #[arg(long, value_name = "ENDPOINT", help_heading = "Connection")]
     pub via: Option<String>,
-    /// Connect through a proxy: socks5://[NAME:PASSWORD@]HOST:PORT, or http://… by CONNECT
+    /// Connect through a proxy: socks5://HOST:PORT, or http://HOST:PORT by CONNECT; NAME:PASSWORD@
+    /// before HOST if it wants them
     #[arg(long, value_name = "URL", conflicts_with = "via", help_heading = "Connection")]
     pub proxy: Option<Proxy>,
     /// Give up when there is no connection after so many seconds

@@ -35,6 +35,8 @@ pub(super) struct Exchange {
     /// No more of the content is sent.
     stopped: bool,
     limit: Limit,
+    /// The next deadline of these, as the session has it.
+    until: Option<(Instant, Duration)>,
     /// Bytes that had come on the connection before.
     before: u64,
     /// The response's head has come.
@@ -83,6 +85,7 @@ impl Exchange {
             hold: begin.hold.map(|hold| Box::pin(tokio::time::sleep(hold))),
             stopped: false,
             limit: begin.limit,
+            until: None,
             before,
             answered: false,
             whole: false,
@@ -190,11 +193,12 @@ impl Exchange {
 
     /// Something has come: in time, and perhaps the last of it.
     fn heard(&mut self, event: Option<ClientIn>) -> Result<Option<ClientIn>, Error> {
-        match (&event, self.limit.total, &self.conn) {
+        match (&event, self.until, &self.conn) {
             (Some(Event::End), _, _) => self.heard_all(),
             // A server that never ceases to talk never meets the session's deadline.
             (Some(_), Some((until, after)), Some(conn)) if conn.now() >= until => {
-                return Err(Error::Timeout { awaited: Awaited::Body, after });
+                let awaited = if self.answered { Awaited::Body } else { Awaited::Response };
+                return Err(Error::Timeout { awaited, after });
             }
             (Some(Event::Data(_)), _, _) => self.end_if_whole(),
             _ => {}
@@ -313,9 +317,9 @@ impl Exchange {
 
     fn set_deadline(&mut self) {
         let awaited = self.upload.is_done() && !self.answered;
-        let deadline = self.limit.deadline(awaited);
+        self.until = self.limit.deadline(awaited);
         if let Some(conn) = &mut self.conn {
-            conn.protocol_mut().set_deadline(deadline);
+            conn.protocol_mut().set_deadline(self.until);
         }
     }
 

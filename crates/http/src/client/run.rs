@@ -25,6 +25,9 @@ use crate::{Body, BodyLength, Timeouts};
 /// How much of the content of a response that redirects is read to keep the connection.
 const DRAIN: u64 = 16 * 1024;
 
+/// For how long.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
 /// Sends a request, and others where the responses say so.
 pub(super) async fn run(client: Client, mut job: Job) -> Result<Response<Received>, Error> {
     let shared = &*client.0;
@@ -55,7 +58,8 @@ pub(super) async fn run(client: Client, mut job: Job) -> Result<Response<Receive
         debug!(from = %job.place, to = %turn.place, status = status.as_u16(), "redirected");
         (job.place, job.method, job.target) = (turn.place, turn.method, None);
         turns += 1;
-        received.drain(DRAIN).await;
+        // Whether the connection can be kept is not worth waiting for.
+        let _ = tokio::time::timeout(DRAIN_TIME, received.drain(DRAIN)).await;
     }
 }
 

@@ -369,6 +369,7 @@ scripts! {
     redirect_stream
     redirect_origin
     redirect_loop
+    redirect_slow_content
     too_slow_head
     too_slow_total
     too_slow_content

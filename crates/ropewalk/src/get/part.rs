@@ -40,9 +40,7 @@ impl Part {
             let path = whole.to_owned();
             return Ok(Self { path, whole: None, file, len: 0, regular: false });
         }
-        let mut name = whole.as_os_str().to_owned();
-        name.push(".part");
-        let part = PathBuf::from(name);
+        let part = beside(whole);
         // What another program has begun has no name of ours.
         let in_place = resume.is_some() && !part.exists() && facts.is_ok();
         let path = if in_place { whole.to_owned() } else { part };
@@ -84,6 +82,12 @@ impl Part {
         if !self.regular {
             return Ok(());
         }
+        if self.whole.is_none() {
+            // It was gone on with in its place, and stays there until there is better.
+            let part = beside(&self.path);
+            self.file = File::create(&part).map_err(|error| cannot_write(&part, &error))?;
+            self.whole = Some(std::mem::replace(&mut self.path, part));
+        }
         let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
         emptied.map_err(|error| cannot_write(&self.path, &error))?;
         self.len = 0;
@@ -120,6 +124,13 @@ impl Part {
         }
         None
     }
+}
+
+/// Where the part of a file lies.
+fn beside(whole: &Path) -> PathBuf {
+    let mut name = whole.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
 }
 
 /// A file that cannot be made or written.

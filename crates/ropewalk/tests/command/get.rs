@@ -211,6 +211,12 @@ fn what_is_saved_is_whole_or_can_be_resumed() {
     );
     assert_eq!((ended.code, read("file").as_deref()), (Some(0), Some("heLLO")), "{}", ended.err);
 
+    // What cannot be gone on with stays until there is better.
+    let (ended, _) = save(&[cut], &["-C", "-"]);
+    assert_eq!((ended.code, read("file").as_deref()), (Some(75), Some("heLLO")), "{}", ended.err);
+    assert_eq!(read("file.part").as_deref(), Some("12345"));
+    fs::remove_file(folder.path().join("file.part")).expect("it is there");
+
     // Nothing is left of what never began.
     fs::remove_file(folder.path().join("file")).expect("it is there");
     let (ended, _) = save(&[missing], &[]);
