@@ -28,17 +28,21 @@ pub(crate) fn scan(
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> Scanned<()> {
-    let start = out.len();
+    let (start, first) = (out.len(), words.taken() + 1);
+    // What is wrong as a whole is told at the first word.
+    let check = |words: &mut Words<'_>, data: &[u8]| {
+        check_plain(rtype, data).inspect_err(|_| words.back_to(first))
+    };
     if words.peek().is_some_and(|word| !word.quoted && word.text == b"\\#") {
         generic(words, scratch, out)?;
-        return Ok(check_plain(rtype, &out[start..])?);
+        return Ok(check(words, &out[start..])?);
     }
     let fields = layout(rtype).ok_or(TextFault::Opaque)?;
     for &field in fields {
         one(field, words, origin, scratch, out)?;
     }
     if needs_check(fields) || out.len() - start > crate::types::MAX_RDATA {
-        check_plain(rtype, &out[start..])?;
+        check(words, &out[start..])?;
     }
     Ok(())
 }
