@@ -295,7 +295,7 @@ impl State {
         let Some(first) = words.peek() else {
             return Outcome { result: Ok(Step::Nothing), at: 0 };
         };
-        let indented = matches!(entry.first(), Some(b' ' | b'\t' | b'('));
+        let indented = matches!(entry.first(), Some(b' ' | b'\t'));
         let result = match first.text.first() {
             Some(b'$') if !indented && !first.quoted => self.directive(&mut words),
             _ => self.record(&mut words, indented).map(|()| Step::Record),

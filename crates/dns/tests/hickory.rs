@@ -7,7 +7,7 @@ mod making;
 
 use fastrand::Rng;
 use hickory_proto::op::Message as Theirs;
-use ropewalk_dns::types::{Message, Rdata, Type};
+use ropewalk_dns::types::{Message, Options, Rdata, Type};
 
 /// Types that both know, and whose data hickory keeps as it is: it knows no others of ours, changes
 /// texts (NAPTR's flags, CERT's), or writes what cannot be told apart from another form.
@@ -41,24 +41,36 @@ fn generated() {
     }
 }
 
+/// What hickory does not keep: reserved bits, sizes below 512, and options that it reads as something else.
+fn comparable(mut message: Message) -> Message {
+    message.header.flags.reserved = false;
+    if let Some(edns) = &mut message.edns {
+        edns.reserved = 0;
+        edns.udp_size = edns.udp_size.max(512);
+        edns.options = Options::default();
+    }
+    message
+}
+
 #[test]
 fn mutated() {
     let (data, mut rng) = (data(), Rng::with_seed(4));
-    let mut cat = std::collections::BTreeMap::<String, usize>::new(); let mut diff = 0;
     let (mut both, mut ours, mut theirs) = (0, 0, 0);
     for _ in 0..50_000 {
         let mut bytes = making::message(&mut rng, &data).to_bytes().unwrap();
         making::mutate(&mut rng, &mut bytes);
         match (Message::parse(&bytes), Theirs::from_vec(&bytes)) {
-            (Ok(m), Ok(_)) => { both += 1;
-              let t = through_hickory(&bytes);
-              if t.as_ref() != Some(&m) { diff += 1; if diff < 12 { println!("DIFF\n{m:?}\n{t:?}"); } }
+            (Ok(message), Ok(_)) => {
+                let again = through_hickory(&bytes).map(comparable);
+                assert_eq!(again, Some(comparable(message)));
+                both += 1;
             }
-            (Ok(_), Err(e)) => {ours += 1; *cat.entry(format!("ours: {e:.50}")).or_insert(0) += 1; }
-            (Err(e), Ok(_)) => {theirs += 1; *cat.entry(format!("theirs: {}", e.fault)).or_insert(0) += 1; }
+            // Algorithms and flags that hickory does not know; data without a byte.
+            (Ok(_), Err(_)) => ours += 1,
+            // Mostly bytes after the last record, and types of questions.
+            (Err(_), Ok(_)) => theirs += 1,
             (Err(_), Err(_)) => {}
         }
     }
-    println!("{cat:#?} diff {diff}");
-    println!("both {both}, ours alone {ours}, theirs alone {theirs}");
+    assert!(both > 20 * ours && both > 5 * theirs, "both {both}, ours {ours}, theirs {theirs}");
 }

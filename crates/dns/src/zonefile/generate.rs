@@ -123,7 +123,8 @@ fn form(form: &[u8], number: u64, line: &mut Vec<u8>) -> Option<()> {
         "X" => write!(line, "{number:0width$X}"),
         "n" | "N" => {
             // Each nibble takes two of the width, as BIND counts.
-            let digits = format!("{number:0$x}", width.div_ceil(2));
+            let width = width.div_ceil(2);
+            let digits = format!("{number:0width$x}");
             let digits = if base == "N" { digits.to_uppercase() } else { digits };
             let nibbles: Vec<_> = digits.chars().rev().map(String::from).collect();
             write!(line, "{}", nibbles.join("."))
