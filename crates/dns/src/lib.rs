@@ -10,6 +10,8 @@ mod text;
 
 pub mod zonefile;
 
+pub mod zone;
+
 pub mod error;
 
 pub use error::{Blame, Error, Result};

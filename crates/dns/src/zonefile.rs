@@ -68,6 +68,7 @@ impl Include for Nothing {
 
 /// A record as it stands in a file. It borrows from the parser.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct Entry<'p> {
     /// Whose it is.
     pub name: NameRef<'p>,
