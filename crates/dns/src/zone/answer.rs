@@ -376,18 +376,12 @@ impl<'z> Answering<'z, '_, '_> {
         }
     }
 
-    /// Writes the signatures of the first set that has any: the answer to RRSIG, which need not be more
-    /// than that to ANY (RFC 8482 §7).
+    /// Writes all signatures at a node, the answer to RRSIG; whether there are any.
     fn signatures(&mut self, node: Node<'z>, whose: Whose<'_>) -> Result<bool, NoRoom> {
-        match node.sets().find(|set| set.signature_count > 0) {
-            Some(set) => {
-                let mark = self.writer.mark();
-                self.records(Section::Answer, whose.owner(), set.signatures())
-                    .inspect_err(|NoRoom| self.writer.rewind(mark))
-                    .map(|()| true)
-            }
-            None => Ok(false),
-        }
+        let mark = self.writer.mark();
+        self.records(Section::Answer, whose.owner(), node.sets().flat_map(|set| set.signatures()))
+            .inspect_err(|NoRoom| self.writer.rewind(mark))?;
+        Ok(node.sets().any(|set| set.signature_count > 0))
     }
 
     /// Writes a node's set and its signatures into the authority section; all of it or nothing.

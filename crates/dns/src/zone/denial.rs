@@ -102,32 +102,31 @@ impl Zone {
     ) -> Result<(), NoRoom> {
         let mut written = Written::default();
         let mut add = |name: NameRef<'_>, out: &mut Answering<'_, '_, '_>| {
-            let (node, matches) = hashed.find(&hashed.hash(name), &self.store);
-            if written.is_new(node.name()) {
-                out.authority(node, Type::NSEC3)?;
-            }
-            Ok(matches)
+            let (node, _) = hashed.find(&hashed.hash(name), &self.store);
+            if written.is_new(node.name()) { out.authority(node, Type::NSEC3) } else { Ok(()) }
         };
         let end = |depth: usize| NameRef::trusted(path.end(depth));
         let next_closer = |encloser: usize| end((encloser + 1).min(path.depth()));
+        // In a span that opts out, empty names have no hash either: the closest encloser that can be
+        // proved is further up (RFC 5155 §7.1, §7.2.1).
+        let provable = |encloser: usize| {
+            let has_hash = |depth: &usize| hashed.find(&hashed.hash(end(*depth)), &self.store).1;
+            (0..=encloser).rev().find(has_hash).unwrap_or(0)
+        };
         match proof {
             Proof::NoData | Proof::NoDs => {
-                let (_, matches) = hashed.find(&hashed.hash(end(path.depth())), &self.store);
-                if matches {
-                    add(end(path.depth()), out)?;
-                    return Ok(());
-                }
-                // §7.2.4: in an opt-out span; the closest encloser that has a hash, and what covers the
-                // next name.
-                let has_hash = |depth: &usize| hashed.find(&hashed.hash(end(*depth)), &self.store).1;
-                let encloser = (0..path.depth()).rev().find(has_hash).unwrap_or(0);
+                let encloser = provable(path.depth());
                 add(end(encloser), out)?;
-                add(next_closer(encloser), out)?;
+                if encloser < path.depth() {
+                    // §7.2.4: the name is in an opt-out span.
+                    add(next_closer(encloser), out)?;
+                }
             }
             Proof::Wildcard(encloser) => {
                 add(next_closer(encloser), out)?;
             }
             Proof::NoName(encloser) | Proof::WildcardNoData(encloser) => {
+                let encloser = provable(encloser);
                 add(end(encloser), out)?;
                 add(next_closer(encloser), out)?;
                 let mut wildcard = NameBuf::new();
