@@ -338,6 +338,7 @@ worded! {
         TooManyTypes => "more than 255 types at one name",
         TooLarge => "a zone of more than 16 GiB",
         WildcardNs => "an NS record at a wildcard (RFC 4592 §4.2)",
+        NotThere => "a record that is to be removed and is not there",
         WildcardDname => "a DNAME record at a wildcard (RFC 4592 §4.4)",
     }
 }

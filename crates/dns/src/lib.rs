@@ -12,6 +12,8 @@ pub mod zonefile;
 
 pub mod zone;
 
+pub mod session;
+
 pub mod error;
 
 pub use error::{Blame, Error, Result};

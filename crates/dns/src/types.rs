@@ -9,7 +9,7 @@ pub(crate) mod rdata;
 mod record;
 
 pub use codes::{Class, Opcode, Rcode, Type, UnknownWord};
-pub(crate) use edns::{check as edns_check, extended as edns_extended};
+pub(crate) use edns::{check as edns_check, each as edns_each, extended as edns_extended};
 pub use edns::{ClientSubnet, Cookie, Edns, EdnsOption, ExtendedError, OptionCode, Options};
 pub use header::{Flags, HEADER, Header};
 pub use message::Message;

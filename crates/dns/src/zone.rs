@@ -90,6 +90,34 @@ enum Denial {
     Nsec3(Hashed),
 }
 
+/// A place among the records of a zone. It belongs to the version of the zone that made it.
+#[derive(Debug, Clone)]
+pub struct Cursor {
+    nodes: Vec<At>,
+    node: usize,
+    /// How many records of the node were taken.
+    record: usize,
+}
+
+impl Cursor {
+    /// Gives records to `take` until it refuses one, which is given again the next time; whether all
+    /// have been taken.
+    pub fn drive(&mut self, zone: &Zone, mut take: impl FnMut(ZoneRecord<'_>) -> bool) -> bool {
+        while let Some(at) = self.nodes.get(self.node) {
+            let node = zone.store.node(*at);
+            let records = node.sets().flat_map(|set| set.records().chain(set.signatures()));
+            for record in records.skip(self.record) {
+                if !take(record.of(node.name())) {
+                    return false;
+                }
+                self.record += 1;
+            }
+            (self.node, self.record) = (self.node + 1, 0);
+        }
+        true
+    }
+}
+
 /// A record of a zone, borrowed.
 #[derive(Debug, Clone, Copy)]
 pub struct ZoneRecord<'z> {
@@ -192,11 +220,27 @@ impl Zone {
         soa.chain(rest)
     }
 
+    /// A place among the zone's records, to go on from later.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        let mut nodes = self.store.all();
+        nodes.sort_unstable();
+        Cursor { nodes, node: 0, record: 0 }
+    }
+
     /// The records of one set: those of the type at exactly this name, whatever cuts are above it.
     pub fn set(&self, name: NameRef<'_>, rtype: Type) -> impl Iterator<Item = ZoneRecord<'_>> {
         let node = self.node(name);
         let set = node.and_then(|node| node.set(rtype).map(|set| (node, set)));
         set.into_iter().flat_map(|(node, set)| set.records().map(move |record| record.of(node.name())))
+    }
+
+    /// All records at exactly this name, RRSIG and NSEC included.
+    pub fn at(&self, name: NameRef<'_>) -> impl Iterator<Item = ZoneRecord<'_>> {
+        self.node(name).into_iter().flat_map(|node| {
+            let records = node.sets().flat_map(|set| set.records().chain(set.signatures()));
+            records.map(move |record| record.of(node.name()))
+        })
     }
 
     /// Whether the name exists, if only for what is beneath it.

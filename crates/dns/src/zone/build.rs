@@ -16,7 +16,7 @@ use draft::Draft;
 ///
 /// It goes fastest when the records of a name come one after the other. What was added when an error
 /// came stays; only [`finish`](Self::finish) makes a zone of it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Builder {
     zone: Zone,
     /// The name that is being worked on.
@@ -139,6 +139,26 @@ impl Builder {
     pub fn count(&mut self, name: NameRef<'_>, rtype: Type) -> Result<usize, ZoneFault> {
         self.turn_to(name)?;
         Ok(self.draft.count(rtype))
+    }
+
+    /// Gives a set another time to live; those of RRSIG stay as they are.
+    ///
+    /// # Errors
+    /// When the zone has become too large.
+    pub fn set_ttl(&mut self, name: NameRef<'_>, rtype: Type, ttl: Ttl) -> Result<(), ZoneFault> {
+        self.turn_to(name)?;
+        self.draft.set_ttl(rtype, ttl);
+        Ok(())
+    }
+
+    /// The serial that the zone has now.
+    ///
+    /// # Errors
+    /// When it has no SOA record, or has become too large.
+    pub fn serial(&mut self) -> Result<u32, ZoneFault> {
+        let origin = self.zone.origin.clone();
+        self.turn_to(origin.borrowed())?;
+        self.draft.serial().ok_or(ZoneFault::NoSoa)
     }
 
     /// Makes the zone.

@@ -4,10 +4,10 @@ use super::super::node::{
     CNAME, DELEGATION, DNAME, HASHED, NSEC, Node, RECORD_HEAD, SET_HEAD, WILDCARD, records,
 };
 use crate::error::ZoneFault;
-use crate::types::{Class, MAX_RDATA, NameBuf, NameRef, Ttl, Type};
+use crate::types::{Class, MAX_RDATA, NameBuf, NameRef, RecordData as _, Ttl, Type};
 
 /// One name. Its memory is used again for the next.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Draft {
     name: NameBuf,
     open: bool,
@@ -21,7 +21,7 @@ pub(super) struct Draft {
 }
 
 /// One set, its records in the form that a node has.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct SetDraft {
     rtype: Type,
     count: u16,
@@ -150,6 +150,28 @@ impl Draft {
             set.reset(rtype);
             removed
         })
+    }
+
+    /// Gives a set another time to live.
+    pub(super) fn set_ttl(&mut self, rtype: Type, ttl: Ttl) {
+        let Some(set) = self.find(rtype) else { return };
+        let starts: Vec<_> = records(&set.wire)
+            .scan(0, |at, record| {
+                let start = *at;
+                *at += RECORD_HEAD + record.data.len();
+                Some(start)
+            })
+            .collect();
+        for start in starts {
+            set.wire[start + 6..start + 10].copy_from_slice(&ttl.seconds().to_be_bytes());
+        }
+    }
+
+    /// The serial of the SOA record.
+    pub(super) fn serial(&self) -> Option<u32> {
+        let set = self.sets().iter().find(|set| set.rtype == Type::SOA)?;
+        let data = records(&set.wire).next()?.data;
+        crate::types::Soa::read(Type::SOA, data).map(|soa| soa.serial)
     }
 
     /// Appends the node: of NSEC3, or of all the rest. Whether it has any set.
