@@ -236,7 +236,9 @@ pub enum TextFault {
     #[error("the directive is {0}")]
     Arguments(&'static str),
     /// $GENERATE is not right.
-    #[error("$GENERATE wants START-STOP[/STEP], a name, [TTL] [CLASS] TYPE and data, with $ or ${{OFFSET,WIDTH,BASE}}")]
+    #[error(
+        "$GENERATE wants START-STOP[/STEP], a name, [TTL] [CLASS] TYPE and data, with $ or ${{OFFSET,WIDTH,BASE}}"
+    )]
     Generate,
     /// $GENERATE makes too much.
     #[error("$GENERATE makes more than {0} records")]

@@ -45,7 +45,7 @@ mod store;
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::types::{Class, Name, NameRef, Soa, RecordData as _, Ttl, Type};
+use crate::types::{Class, Name, NameRef, RecordData as _, Soa, Ttl, Type};
 use crate::zonefile::Parser;
 
 pub use answer::{Ask, Outcome};
@@ -232,7 +232,8 @@ impl Zone {
     pub fn set(&self, name: NameRef<'_>, rtype: Type) -> impl Iterator<Item = ZoneRecord<'_>> {
         let node = self.node(name);
         let set = node.and_then(|node| node.set(rtype).map(|set| (node, set)));
-        set.into_iter().flat_map(|(node, set)| set.records().map(move |record| record.of(node.name())))
+        set.into_iter()
+            .flat_map(|(node, set)| set.records().map(move |record| record.of(node.name())))
     }
 
     /// All records at exactly this name, RRSIG and NSEC included.

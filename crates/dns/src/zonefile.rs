@@ -24,9 +24,9 @@
 //! # Ok::<(), ropewalk_dns::Error>(())
 //! ```
 
-mod generate;
 #[cfg(feature = "io")]
 mod folder;
+mod generate;
 mod source;
 
 use std::io::{self, Read};
@@ -404,10 +404,11 @@ fn ttl(text: &[u8]) -> Result<Ttl, TextFault> {
 }
 
 fn is_class(word: &[u8]) -> bool {
-    matches!(word.len(), 2 | 3 | 6..=10) && Class::from_word(word).is_some_and(|_| {
-        // ANY and NONE are also no classes of data; ANY is a type as well.
-        !word.eq_ignore_ascii_case(b"ANY")
-    })
+    matches!(word.len(), 2 | 3 | 6..=10)
+        && Class::from_word(word).is_some_and(|_| {
+            // ANY and NONE are also no classes of data; ANY is a type as well.
+            !word.eq_ignore_ascii_case(b"ANY")
+        })
 }
 
 /// Reads one record of a line that has a name, a time to live, perhaps a class, a type and data.
@@ -418,9 +419,9 @@ pub(crate) fn one_record(line: &str) -> Result<Record, TextError> {
     let mut words = Words::new(line.as_bytes(), &spans);
     let mut state = State::new(Some(NameRef::ROOT));
     // Whatever class it says is its own.
-    let said = (1..4).filter_map(|at| words.nth(at)).find_map(|word| {
-        is_class(word.text).then(|| Class::from_word(word.text)).flatten()
-    });
+    let said = (1..4)
+        .filter_map(|at| words.nth(at))
+        .find_map(|word| is_class(word.text).then(|| Class::from_word(word.text)).flatten());
     state.class = said.unwrap_or(Class::IN);
     state.record(&mut words, false).map_err(|fault| error((fault, words.at())))?;
     Ok(Record {

@@ -14,9 +14,25 @@ use ropewalk_dns::types::{Message, Options, Rdata, Type};
 fn common(data: &Rdata) -> bool {
     matches!(
         data.rtype(),
-        Type::A | Type::AAAA | Type::NS | Type::CNAME | Type::PTR | Type::SOA | Type::MX | Type::TXT
-            | Type::SRV | Type::HINFO | Type::TLSA | Type::SSHFP | Type::NSEC | Type::DS
-            | Type::DNSKEY | Type::NSEC3PARAM | Type::CSYNC | Type::OPENPGPKEY | Type::NULL
+        Type::A
+            | Type::AAAA
+            | Type::NS
+            | Type::CNAME
+            | Type::PTR
+            | Type::SOA
+            | Type::MX
+            | Type::TXT
+            | Type::SRV
+            | Type::HINFO
+            | Type::TLSA
+            | Type::SSHFP
+            | Type::NSEC
+            | Type::DS
+            | Type::DNSKEY
+            | Type::NSEC3PARAM
+            | Type::CSYNC
+            | Type::OPENPGPKEY
+            | Type::NULL
     )
 }
 

@@ -52,7 +52,9 @@ fn bytes_of(case: &str) -> Vec<u8> {
             continue;
         }
         let digits = word.as_bytes().chunks(2);
-        bytes.extend(digits.map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()));
+        bytes.extend(
+            digits.map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()),
+        );
     }
     bytes
 }
@@ -95,7 +97,8 @@ fn name(text: &str) -> Name {
 
 #[test]
 fn names_are_compressed_in_the_data_of_old_types_alone() {
-    let soa: Record = "example.org. 1 IN SOA ns.example.org. mail.EXAMPLE.org. 1 2 3 4 5".parse().unwrap();
+    let soa: Record =
+        "example.org. 1 IN SOA ns.example.org. mail.EXAMPLE.org. 1 2 3 4 5".parse().unwrap();
     let srv: Record = "example.org. 1 IN SRV 0 0 1 ns.example.org.".parse().unwrap();
     let write = |record: &Record, keep: bool| {
         let mut buffer = [0; 512];
@@ -144,7 +147,10 @@ fn what_does_not_fit_is_left_out() {
             written += 1;
         }
         let len = writer.finish();
-        assert_eq!(Packet::parse(&buffer[..len]).unwrap().records(Section::Answer).count(), written);
+        assert_eq!(
+            Packet::parse(&buffer[..len]).unwrap().records(Section::Answer).count(),
+            written
+        );
     }
 }
 
@@ -192,8 +198,10 @@ fn every_header_there_and_back() {
 
 #[test]
 fn many_records_fill_a_message_to_its_end() {
-    let records = (0..5000).map(|n| format!("n{n}.example.org. 5 IN A 192.0.2.1").parse::<Record>());
-    let mut message = Message { answers: records.map(Result::unwrap).collect(), ..Message::default() };
+    let records =
+        (0..5000).map(|n| format!("n{n}.example.org. 5 IN A 192.0.2.1").parse::<Record>());
+    let mut message =
+        Message { answers: records.map(Result::unwrap).collect(), ..Message::default() };
     assert!(message.to_bytes().is_err());
     message.answers.truncate(2000);
     let bytes = message.to_bytes().unwrap();

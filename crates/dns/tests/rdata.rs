@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)] // in a test that is what failing looks like
 
 use ropewalk_dns::types::{
-    Aaaa, CharString, Class, Header, Message, Mx, Name, Nsec, Nsec3, Param, Question, Rdata, Record,
-    Rest, Rrsig, Soa, Svcb, Ttl, Txt, Type, TypeSet,
+    Aaaa, CharString, Class, Header, Message, Mx, Name, Nsec, Nsec3, Param, Question, Rdata,
+    Record, Rest, Rrsig, Soa, Svcb, Ttl, Txt, Type, TypeSet,
 };
 
 /// The lines that are cases, cut into type and rest.
@@ -83,7 +83,8 @@ fn bad() {
         let (text, want) = case.split_once("| ").unwrap();
         let (column, words) = want.split_once(' ').unwrap();
         match Rdata::from_text(rtype, text.trim_end(), None) {
-            Err(error) if error.to_string().contains(words) && error.column.to_string() == column => {}
+            Err(error)
+                if error.to_string().contains(words) && error.column.to_string() == column => {}
             other => wrong.push(format!("{rtype} {text}: {other:?}")),
         }
     }

@@ -13,7 +13,9 @@ mod transfers;
 #[path = "session/updates.rs"]
 mod updates;
 
-use ropewalk_dns::session::{Access, Config, Cookies, From, Hosted, Reply, Responder, Transport, Zones};
+use ropewalk_dns::session::{
+    Access, Config, Cookies, From, Hosted, Reply, Responder, Transport, Zones,
+};
 use ropewalk_dns::types::{Message, Name, Question, Type};
 use ropewalk_dns::zone::Zone;
 use ropewalk_dns::zonefile::Parser;
@@ -37,7 +39,8 @@ fn load(origin: &str, text: &str) -> Zone {
 /// not been loaded.
 fn zones() -> Zones {
     let mut zones = Zones::default();
-    let ours = || Access::nobody().network("192.0.2.0/24".parse().unwrap()).key(name("key").borrowed());
+    let ours =
+        || Access::nobody().network("192.0.2.0/24".parse().unwrap()).key(name("key").borrowed());
     let mut long = TEXT.to_owned();
     for n in 0..100 {
         long.push_str(&format!("long A 198.51.100.{n}\n"));

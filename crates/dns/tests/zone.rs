@@ -54,13 +54,15 @@ fn what_makes_no_zone() {
 #[test]
 fn records_come_out_as_they_went_in() {
     let text = include_str!("tables/zone.txt").split("\n? ").next().unwrap();
-    let text: String = text.lines().filter(|line| !line.starts_with("//")).collect::<Vec<_>>().join("\n");
+    let text: String =
+        text.lines().filter(|line| !line.starts_with("//")).collect::<Vec<_>>().join("\n");
     let origin = name("example.org");
-    let mut want: Vec<_> = ropewalk_dns::zonefile::records("zone", text.as_bytes(), origin.borrowed())
-        .unwrap()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let mut want: Vec<_> =
+        ropewalk_dns::zonefile::records("zone", text.as_bytes(), origin.borrowed())
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
     let zone = zone(&text).unwrap();
     let records = zone.records().map(|record| record.to_record(zone.class()));
     let mut found: Vec<_> = records.map(|record| record.to_string()).collect();
@@ -78,7 +80,8 @@ fn records_come_out_as_they_went_in() {
 #[test]
 fn records_in_any_order_make_the_same_zone() {
     let top = "$TTL 60\n@ SOA a b 1 2 3 4 5\n@ NS a\n";
-    let mut lines: Vec<_> = (0..2000).map(|n| format!("h{}.s{} A 192.0.2.{}\n", n % 50, n % 7, n % 250)).collect();
+    let mut lines: Vec<_> =
+        (0..2000).map(|n| format!("h{}.s{} A 192.0.2.{}\n", n % 50, n % 7, n % 250)).collect();
     let sorted = |zone: &Zone| {
         let mut records: Vec<_> =
             zone.records().map(|record| record.to_record(zone.class()).to_string()).collect();

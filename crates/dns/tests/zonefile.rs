@@ -81,7 +81,11 @@ fn the_table() {
                 None => found == want,
             });
         if !same {
-            wrong.push(format!("# {name}\n{}\n  instead of\n{}", found.join("\n"), want.join("\n")));
+            wrong.push(format!(
+                "# {name}\n{}\n  instead of\n{}",
+                found.join("\n"),
+                want.join("\n")
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

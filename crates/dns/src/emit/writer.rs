@@ -4,9 +4,7 @@ use super::table::{Table, hash};
 use crate::error::NoRoom;
 use crate::parse::Section;
 use crate::types::rdata::compressible;
-use crate::types::{
-    Class, Edns, HEADER, Header, MAX_LABELS, NameRef, Rcode, Type, edns_extended,
-};
+use crate::types::{Class, Edns, HEADER, Header, MAX_LABELS, NameRef, Rcode, Type, edns_extended};
 
 /// Writes a message into a slice.
 ///
@@ -64,7 +62,14 @@ impl<'b> Writer<'b> {
     pub fn new(buffer: &'b mut [u8]) -> Result<Self, NoRoom> {
         let limit = buffer.len().min(super::MAX_MESSAGE);
         buffer.get_mut(..HEADER).ok_or(NoRoom)?.fill(0);
-        Ok(Self { buffer, len: HEADER, limit, counts: [0; 4], table: Table::new(), keep_case: false })
+        Ok(Self {
+            buffer,
+            len: HEADER,
+            limit,
+            counts: [0; 4],
+            table: Table::new(),
+            keep_case: false,
+        })
     }
 
     /// Whether a name is only compressed to one of the same case; not so at first.
@@ -170,7 +175,12 @@ impl<'b> Writer<'b> {
 
     /// Copies records that are already in wire form, whose owner is a pointer to offset 12, where the
     /// first question's name is.
-    pub(crate) fn copy(&mut self, section: Section, records: &[u8], count: u16) -> Result<(), NoRoom> {
+    pub(crate) fn copy(
+        &mut self,
+        section: Section,
+        records: &[u8],
+        count: u16,
+    ) -> Result<(), NoRoom> {
         let sum = self.counts[index(section)].checked_add(count).ok_or(NoRoom)?;
         self.put(records)?;
         self.counts[index(section)] = sum;
@@ -226,7 +236,8 @@ impl<'b> Writer<'b> {
     fn data(&mut self, rtype: Type, data: &[u8]) -> Result<(), NoRoom> {
         let at = self.len;
         self.put(&[0, 0])?;
-        match compressible(rtype) {
+        // Updates have records without data.
+        match compressible(rtype).filter(|_| !data.is_empty()) {
             Some((before, names)) => {
                 let (first, mut rest) = data.split_at_checked(before).ok_or(NoRoom)?;
                 self.put(first)?;
@@ -287,7 +298,8 @@ impl<'b> Writer<'b> {
     fn is_at(&self, offset: usize, label: &[u8], rest: Option<usize>) -> bool {
         let written = &self.buffer[..self.len];
         let end = offset + 1 + label.len();
-        let Some((len, bytes)) = written.get(offset..end).and_then(|bytes| bytes.split_first()) else {
+        let Some((len, bytes)) = written.get(offset..end).and_then(|bytes| bytes.split_first())
+        else {
             return false;
         };
         let same = if self.keep_case { bytes == label } else { bytes.eq_ignore_ascii_case(label) };

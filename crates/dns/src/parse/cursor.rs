@@ -123,8 +123,9 @@ impl<'a> Cursor<'a> {
                 0..=0x3f => {
                     let len = usize::from(len);
                     debug_assert!(len <= MAX_LABEL);
-                    let label =
-                        self.packet[..end].get(at + 1..at + 1 + len).ok_or(error(Fault::Truncated))?;
+                    let label = self.packet[..end]
+                        .get(at + 1..at + 1 + len)
+                        .ok_or(error(Fault::Truncated))?;
                     if !accept(label) {
                         return Err(error(Fault::NameTooLong));
                     }

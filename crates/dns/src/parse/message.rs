@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::rdata::{self, Piece};
 use super::Cursor;
+use super::rdata::{self, Piece};
 use crate::error::{Fault, WireError};
 use crate::types::{
     Class, Edns, HEADER, Header, Message, Name, NameBuf, NameRef, Options, Question, Rcode, Rdata,
@@ -84,8 +84,7 @@ impl<'a> Packet<'a> {
         let mut cursor = Cursor::new(bytes);
         let header = Header::from_bytes(cursor.array()?);
         let counts = [cursor.u16()?, cursor.u16()?, cursor.u16()?, cursor.u16()?];
-        let mut packet =
-            Self { bytes, header, counts, starts: [HEADER; 4], opt: None, tsig: None };
+        let mut packet = Self { bytes, header, counts, starts: [HEADER; 4], opt: None, tsig: None };
         for _ in 0..counts[0] {
             cursor.skip_name()?;
             cursor.take(4)?;
@@ -106,7 +105,12 @@ impl<'a> Packet<'a> {
     }
 
     /// Remembers OPT and TSIG, and refuses them in the wrong place.
-    fn note(&mut self, record: PacketRecord<'a>, additional: bool, last: bool) -> Result<(), WireError> {
+    fn note(
+        &mut self,
+        record: PacketRecord<'a>,
+        additional: bool,
+        last: bool,
+    ) -> Result<(), WireError> {
         let error = |fault| Err(WireError { fault, offset: record.start });
         match record.rtype {
             Type::OPT if !additional || self.opt.is_some() || !record.name.is_root() => {

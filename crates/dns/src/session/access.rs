@@ -66,7 +66,11 @@ mod tests {
             ("192.0.3.1", Some(&other), false),
         ];
         for (peer, key, want) in table {
-            assert_eq!(access.allows(peer.parse().unwrap(), key.map(Name::borrowed)), want, "{peer}");
+            assert_eq!(
+                access.allows(peer.parse().unwrap(), key.map(Name::borrowed)),
+                want,
+                "{peer}"
+            );
         }
         assert!(!Access::nobody().allows("127.0.0.1".parse().unwrap(), None));
     }

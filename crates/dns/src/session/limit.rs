@@ -91,7 +91,9 @@ impl Limit {
         let most = if negative { self.limits.negative } else { self.limits.answers };
         match slot.count.checked_sub(most) {
             None | Some(0) => Verdict::Send,
-            Some(above) if self.limits.slip > 0 && above % self.limits.slip == 0 => Verdict::Truncate,
+            Some(above) if self.limits.slip > 0 && above % self.limits.slip == 0 => {
+                Verdict::Truncate
+            }
             Some(_) => Verdict::Drop,
         }
     }
@@ -99,9 +101,8 @@ impl Limit {
 
 /// The network's part of an address.
 fn network(peer: IpAddr, (four, six): (u8, u8)) -> [u8; 16] {
-    let kept = |bits: u8, all: u8| {
-        u128::MAX.checked_shl(u32::from(all.saturating_sub(bits))).unwrap_or(0)
-    };
+    let kept =
+        |bits: u8, all: u8| u128::MAX.checked_shl(u32::from(all.saturating_sub(bits))).unwrap_or(0);
     match peer.to_canonical() {
         IpAddr::V4(peer) => (u128::from(peer.to_bits()) & kept(four, 32)).to_be_bytes(),
         IpAddr::V6(peer) => (peer.to_bits() & kept(six, 128)).to_be_bytes(),

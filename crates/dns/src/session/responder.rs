@@ -211,7 +211,13 @@ impl Responder {
     }
 
     /// An answer without records.
-    fn error(&self, envelope: &mut Envelope, rcode: Rcode, why: Option<u16>, buffer: &mut [u8]) -> Reply {
+    fn error(
+        &self,
+        envelope: &mut Envelope,
+        rcode: Rcode,
+        why: Option<u16>,
+        buffer: &mut [u8],
+    ) -> Reply {
         let answer = envelope.error(rcode, why, &self.config, self.cookies.as_ref(), buffer);
         answer.map_or(Reply::Silence, Reply::Answer)
     }
@@ -323,7 +329,11 @@ impl Responder {
                 outcome.truncated = true;
             }
         }
-        let flags = Flags { authoritative: outcome.authoritative, truncated: outcome.truncated, ..envelope.flags() };
+        let flags = Flags {
+            authoritative: outcome.authoritative,
+            truncated: outcome.truncated,
+            ..envelope.flags()
+        };
         let cookies = self.cookies.as_ref();
         let len = envelope.finish(writer, flags, outcome.rcode, None, &self.config, cookies);
         envelope.sign(len, buffer).map_or(Reply::Silence, Reply::Answer)
@@ -410,7 +420,12 @@ impl Responder {
             return self.error(&mut envelope, Rcode::REFUSED, why(Rcode::REFUSED), buffer);
         }
         let Some(zone) = hosted.zone.clone() else {
-            return self.error(&mut envelope, Rcode::SERVFAIL, Some(ExtendedError::NOT_READY), buffer);
+            return self.error(
+                &mut envelope,
+                Rcode::SERVFAIL,
+                Some(ExtendedError::NOT_READY),
+                buffer,
+            );
         };
         let known = serial_in(packet, Section::Authority);
         if rtype == Type::IXFR && known.is_none() {
@@ -477,7 +492,12 @@ impl Responder {
             return self.error(&mut envelope, Rcode::REFUSED, why(Rcode::REFUSED), buffer);
         }
         if hosted.zone.is_none() {
-            return self.error(&mut envelope, Rcode::SERVFAIL, Some(ExtendedError::NOT_READY), buffer);
+            return self.error(
+                &mut envelope,
+                Rcode::SERVFAIL,
+                Some(ExtendedError::NOT_READY),
+                buffer,
+            );
         }
         Reply::Update(Box::new(Pending {
             hosted: Arc::clone(hosted),
@@ -506,7 +526,11 @@ fn serial_in(packet: &Packet<'_>, section: Section) -> Option<u32> {
 }
 
 /// What an [`Envelope`] wants to know of the server.
-fn answered<'s>(envelope: &Envelope, config: &'s Config, cookies: Option<&'s Cookies>) -> Option<Answered<'s>> {
+fn answered<'s>(
+    envelope: &Envelope,
+    config: &'s Config,
+    cookies: Option<&'s Cookies>,
+) -> Option<Answered<'s>> {
     Some(Answered {
         request: envelope.extensions?,
         udp_size: config.udp_size,

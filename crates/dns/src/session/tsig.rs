@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::NoRoom;
 use crate::parse::{Packet, PacketRecord};
-use crate::types::{HEADER, LowerName, Name, NameBuf, NameRef, Rcode, Type};
+use crate::types::{Class, HEADER, LowerName, Name, NameBuf, NameRef, Rcode, Type};
 
 pub use mac::Algorithm;
 use mac::{MAX_MAC, Running};
@@ -150,6 +150,10 @@ struct Signed<'a> {
 
 impl<'a> Signed<'a> {
     fn read(record: PacketRecord<'a>) -> Option<Self> {
+        // Neither is signed, so neither may be anything else (§4.2).
+        if record.class != Class::ANY || record.raw_ttl != 0 {
+            return None;
+        }
         let (mut key, mut algorithm) = (NameBuf::new(), NameBuf::new());
         record.name.read(&mut key);
         // §4.2: never compressed.
@@ -291,7 +295,8 @@ pub(super) fn refuse(
     let signed = request.tsig().and_then(Signed::read).ok_or(NoRoom)?;
     let Fields { time, fudge, .. } = signed.fields;
     let id = signed.fields.original_id;
-    let fields = Fields { time, fudge, mac: &[], original_id: id, error: error.rcode(), other: &[] };
+    let fields =
+        Fields { time, fudge, mac: &[], original_id: id, error: error.rcode(), other: &[] };
     append_named(signed.key.borrowed(), signed.algorithm.borrowed(), &fields, &[], buffer, len)
 }
 
@@ -340,9 +345,12 @@ impl Session {
     /// # Errors
     /// When the signature is missing or wrong, or the server says that ours was.
     pub fn check(&mut self, packet: &Packet<'_>, now: u64) -> Result<(), BadTsig> {
-        let signed = Signed::read(packet.tsig().ok_or(BadTsig::Missing)?).ok_or(BadTsig::Malformed)?;
+        let signed =
+            Signed::read(packet.tsig().ok_or(BadTsig::Missing)?).ok_or(BadTsig::Malformed)?;
         let key = &self.key;
-        if signed.key.borrowed() != key.name() || signed.algorithm.borrowed() != key.algorithm().name() {
+        if signed.key.borrowed() != key.name()
+            || signed.algorithm.borrowed() != key.algorithm().name()
+        {
             return Err(BadTsig::Key);
         }
         if signed.fields.error != Rcode::NOERROR && signed.fields.mac.is_empty() {

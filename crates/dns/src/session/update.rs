@@ -4,7 +4,7 @@ use crate::error::{WireError, ZoneFault};
 use crate::parse::{Packet, PacketRecord, Section};
 use crate::session::Delta;
 use crate::session::transfer::soa;
-use crate::types::{Class, Name, NameBuf, NameRef, Rcode, Record, Rdata, Soa, Ttl, Type};
+use crate::types::{Class, Name, NameBuf, NameRef, Rcode, Rdata, Record, Soa, Ttl, Type};
 use crate::zone::{Builder, Zone};
 
 /// What has come of an update.
@@ -152,7 +152,12 @@ impl Update<'_> {
     }
 
     /// §3.4.2.2: adds, where that makes sense; else the record is ignored.
-    fn add(&mut self, name: NameRef<'_>, record: &PacketRecord<'_>, top: bool) -> Result<(), Rcode> {
+    fn add(
+        &mut self,
+        name: NameRef<'_>,
+        record: &PacketRecord<'_>,
+        top: bool,
+    ) -> Result<(), Rcode> {
         let data = record.to_rdata().map_err(malformed)?;
         let rtype = record.rtype;
         let types = self.builder.types_at(name).map_err(failed)?;
@@ -201,7 +206,12 @@ impl Update<'_> {
     }
 
     /// §3.4.2.4: takes a record away, but neither SOA nor the last NS of the top.
-    fn remove(&mut self, name: NameRef<'_>, record: &PacketRecord<'_>, top: bool) -> Result<(), Rcode> {
+    fn remove(
+        &mut self,
+        name: NameRef<'_>,
+        record: &PacketRecord<'_>,
+        top: bool,
+    ) -> Result<(), Rcode> {
         let rtype = record.rtype;
         let kept = match rtype {
             Type::SOA => true,

@@ -186,7 +186,11 @@ impl<'a> Words<'a> {
     pub(crate) fn nth(&self, index: usize) -> Option<Word<'a>> {
         let span = self.spans.get(index)?;
         let text = self.entry.get(span.start as usize..span.end as usize)?;
-        Some(Word { text, quoted: span.quoted, start: span.start as usize - usize::from(span.quoted) })
+        Some(Word {
+            text,
+            quoted: span.quoted,
+            start: span.start as usize - usize::from(span.quoted),
+        })
     }
 
     /// The next word.

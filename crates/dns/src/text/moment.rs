@@ -6,7 +6,9 @@ pub(super) fn scan(text: &[u8]) -> Option<u32> {
         return None;
     }
     let number = |range: std::ops::Range<usize>| {
-        text.get(range)?.iter().try_fold(0i64, |value, digit| Some(value * 10 + i64::from(digit - b'0')))
+        text.get(range)?
+            .iter()
+            .try_fold(0i64, |value, digit| Some(value * 10 + i64::from(digit - b'0')))
     };
     match text.len() {
         1..=10 => u32::try_from(number(0..text.len())?).ok(),

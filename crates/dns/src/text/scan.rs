@@ -129,7 +129,8 @@ pub(super) fn one(
         Field::Hash => {
             let start = open(out);
             let digits = words.next()?.text.to_ascii_uppercase();
-            decode(&BASE32HEX_NOPAD, &digits, out).ok_or(TextFault::Encoding("base32 with extended hex digits"))?;
+            decode(&BASE32HEX_NOPAD, &digits, out)
+                .ok_or(TextFault::Encoding("base32 with extended hex digits"))?;
             close(start, out)?;
             if out.len() == start + 1 {
                 return Err(TextFault::Missing);
@@ -218,7 +219,11 @@ fn decode(encoding: &data_encoding::Encoding, text: &[u8], out: &mut Vec<u8>) ->
 }
 
 /// Base64 in all words that are left.
-pub(super) fn base64(words: &mut Words<'_>, scratch: &mut Scratch, out: &mut Vec<u8>) -> Scanned<()> {
+pub(super) fn base64(
+    words: &mut Words<'_>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Scanned<()> {
     join(words, scratch);
     decode(&BASE64, &scratch.joined, out).ok_or(TextFault::Encoding("base64"))
 }
@@ -274,11 +279,26 @@ fn eui(word: Word<'_>, len: usize, out: &mut Vec<u8>) -> Scanned<()> {
 /// An algorithm of DNSSEC: its number, or the word of the registry (RFC 4034 §2.2, appendix A.1).
 pub(super) fn algorithm(text: &[u8]) -> Scanned<u8> {
     const WORDS: &[(&str, u8)] = &[
-        ("DELETE", 0), ("RSAMD5", 1), ("DH", 2), ("DSA", 3), ("RSASHA1", 5), ("DSA-NSEC3-SHA1", 6),
-        ("NSEC3DSA", 6), ("RSASHA1-NSEC3-SHA1", 7), ("NSEC3RSASHA1", 7), ("RSASHA256", 8),
-        ("RSASHA512", 10), ("ECC-GOST", 12), ("ECCGOST", 12), ("ECDSAP256SHA256", 13),
-        ("ECDSAP384SHA384", 14), ("ED25519", 15), ("ED448", 16), ("INDIRECT", 252),
-        ("PRIVATEDNS", 253), ("PRIVATEOID", 254),
+        ("DELETE", 0),
+        ("RSAMD5", 1),
+        ("DH", 2),
+        ("DSA", 3),
+        ("RSASHA1", 5),
+        ("DSA-NSEC3-SHA1", 6),
+        ("NSEC3DSA", 6),
+        ("RSASHA1-NSEC3-SHA1", 7),
+        ("NSEC3RSASHA1", 7),
+        ("RSASHA256", 8),
+        ("RSASHA512", 10),
+        ("ECC-GOST", 12),
+        ("ECCGOST", 12),
+        ("ECDSAP256SHA256", 13),
+        ("ECDSAP384SHA384", 14),
+        ("ED25519", 15),
+        ("ED448", 16),
+        ("INDIRECT", 252),
+        ("PRIVATEDNS", 253),
+        ("PRIVATEOID", 254),
     ];
     let known = WORDS.iter().find(|(word, _)| text.eq_ignore_ascii_case(word.as_bytes()));
     match known {
@@ -295,6 +315,14 @@ fn cert_type(text: &[u8]) -> Scanned<u64> {
 
 /// Kinds of certificates (RFC 4398 §2.1).
 pub(super) const CERT_TYPES: &[(&str, u16)] = &[
-    ("PKIX", 1), ("SPKI", 2), ("PGP", 3), ("IPKIX", 4), ("ISPKI", 5), ("IPGP", 6), ("ACPKIX", 7),
-    ("IACPKIX", 8), ("URI", 253), ("OID", 254),
+    ("PKIX", 1),
+    ("SPKI", 2),
+    ("PGP", 3),
+    ("IPKIX", 4),
+    ("ISPKI", 5),
+    ("IPGP", 6),
+    ("ACPKIX", 7),
+    ("IACPKIX", 8),
+    ("URI", 253),
+    ("OID", 254),
 ];

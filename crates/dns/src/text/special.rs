@@ -14,8 +14,8 @@ use super::print::{self, Stop};
 use super::scan::{self, Scratch, utf8};
 use crate::error::TextFault;
 use crate::parse::Cursor;
-use crate::types::rdata::{Field, NameKind, Special};
 use crate::types::NameRef;
+use crate::types::rdata::{Field, NameKind, Special};
 
 /// Reads it.
 pub(super) fn scan(

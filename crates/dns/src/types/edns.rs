@@ -67,7 +67,8 @@ impl ClientSubnet {
             2 => (bytes.into(), 128),
             _ => return None,
         };
-        let clean = |used: u8| u128::from_be_bytes(bytes).checked_shl(u32::from(used)).unwrap_or(0) == 0;
+        let clean =
+            |used: u8| u128::from_be_bytes(bytes).checked_shl(u32::from(used)).unwrap_or(0) == 0;
         let good = source <= bits
             && scope <= bits
             && part.len() == usize::from(source).div_ceil(8)
@@ -308,7 +309,8 @@ mod tests {
 
     #[test]
     fn options_there_and_back() {
-        let subnet = |text: &str, source| ClientSubnet { address: text.parse().unwrap(), source, scope: 0 };
+        let subnet =
+            |text: &str, source| ClientSubnet { address: text.parse().unwrap(), source, scope: 0 };
         let table = [
             EdnsOption::Nsid(b"a server"),
             EdnsOption::ClientSubnet(subnet("192.0.2.0", 24)),

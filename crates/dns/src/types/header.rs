@@ -51,8 +51,14 @@ impl Header {
     #[must_use]
     pub fn to_bytes(self) -> [u8; 4] {
         let Flags {
-            response, authoritative, truncated, recursion_desired, recursion_available, reserved,
-            authentic, checking_disabled,
+            response,
+            authoritative,
+            truncated,
+            recursion_desired,
+            recursion_available,
+            reserved,
+            authentic,
+            checking_disabled,
         } = self.flags;
         let [high, low] = self.id.to_be_bytes();
         let third = u8::from(response) << 7

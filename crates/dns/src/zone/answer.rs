@@ -1,10 +1,10 @@
 //! From a question to an answer (RFC 1034 §4.3.2).
 
+use super::Zone;
 use super::denial::Proof;
 use super::lookup::Found;
 use super::node::{Node, Set, Stored};
 use super::store::Path;
-use super::Zone;
 use crate::emit::{Owner, Writer};
 use crate::error::NoRoom;
 use crate::parse::Section;
@@ -227,12 +227,26 @@ impl Zone {
                 minimum = last.min(record.ttl.seconds());
                 let owner = Owner::At(out.origin);
                 let class = self.class;
-                out.writer.record(Section::Authority, owner, Type::SOA, class, minimum, record.data)?;
+                out.writer.record(
+                    Section::Authority,
+                    owner,
+                    Type::SOA,
+                    class,
+                    minimum,
+                    record.data,
+                )?;
             }
             for record in set.signatures().filter(|_| out.dnssec) {
                 let ttl = record.ttl.seconds().min(minimum);
                 let owner = Owner::At(out.origin);
-                out.writer.record(Section::Authority, owner, Type::RRSIG, self.class, ttl, record.data)?;
+                out.writer.record(
+                    Section::Authority,
+                    owner,
+                    Type::RRSIG,
+                    self.class,
+                    ttl,
+                    record.data,
+                )?;
             }
         }
         if out.dnssec { self.prove(proof, path, out) } else { Ok(()) }
@@ -259,9 +273,8 @@ impl Zone {
             }
         }
         // Addresses of servers within the delegation must be there; the others may.
-        let is_within = |data: &[u8]| {
-            NameRef::new(data).is_some_and(|host| host.is_within(node.name()))
-        };
+        let is_within =
+            |data: &[u8]| NameRef::new(data).is_some_and(|host| host.is_within(node.name()));
         for record in set.records().filter(|record| is_within(record.data)) {
             self.addresses(record.data, out)?;
         }

@@ -109,7 +109,12 @@ impl Builder {
     ///
     /// # Errors
     /// When the zone has become too large.
-    pub fn remove(&mut self, name: NameRef<'_>, rtype: Type, data: &[u8]) -> Result<bool, ZoneFault> {
+    pub fn remove(
+        &mut self,
+        name: NameRef<'_>,
+        rtype: Type,
+        data: &[u8],
+    ) -> Result<bool, ZoneFault> {
         self.turn_to(name)?;
         Ok(self.draft.remove(rtype, data))
     }
@@ -216,7 +221,8 @@ impl Builder {
         let (hash, hashed, apex) = (path.whole(), path.hashed(), path.depth() == 0);
         self.bytes.clear();
         let has_sets = self.draft.encode(apex, false, &mut self.bytes);
-        let existed = self.replace(hash, name.borrowed(), has_sets || self.draft.children > 0 || apex)?;
+        let existed =
+            self.replace(hash, name.borrowed(), has_sets || self.draft.children > 0 || apex)?;
         let exists = has_sets || self.draft.children > 0;
         match (existed, exists) {
             (false, true) if !apex => self.grow(name.borrowed())?,

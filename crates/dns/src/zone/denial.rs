@@ -75,11 +75,12 @@ impl Zone {
     ) -> Result<(), NoRoom> {
         let name = NameRef::trusted(path.end(path.depth()));
         let mut written = Written::default();
-        let mut add = |name: NameRef<'_>, out: &mut Answering<'_, '_, '_>| {
-            match self.covering(order, name).filter(|node| written.is_new(node.name())) {
-                Some(node) => out.authority(node, Type::NSEC),
-                None => Ok(()),
-            }
+        let mut add = |name: NameRef<'_>, out: &mut Answering<'_, '_, '_>| match self
+            .covering(order, name)
+            .filter(|node| written.is_new(node.name()))
+        {
+            Some(node) => out.authority(node, Type::NSEC),
+            None => Ok(()),
         };
         // A match where the name exists, and what covers it where it does not.
         add(name, out)?;

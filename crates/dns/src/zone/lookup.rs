@@ -1,8 +1,8 @@
 //! From a name to what the zone has for it (RFC 1034 §4.3.2, RFC 4592, RFC 6672).
 
+use super::Zone;
 use super::node::{CNAME, DELEGATION, DNAME, Node};
 use super::store::Path;
-use super::Zone;
 use crate::types::{NameRef, Type};
 
 /// What there is for a name.

@@ -220,9 +220,11 @@ impl Store {
     pub(super) fn keep(&mut self, bytes: &[u8]) -> Result<At, ZoneFault> {
         let padded = bytes.len().next_multiple_of(UNIT);
         // A chunk that another zone shares is left as it is.
-        let room = self.chunks.last_mut().and_then(Arc::get_mut).filter(|chunk| {
-            chunk.len() + padded <= CHUNK
-        });
+        let room = self
+            .chunks
+            .last_mut()
+            .and_then(Arc::get_mut)
+            .filter(|chunk| chunk.len() + padded <= CHUNK);
         if room.is_none() {
             if self.chunks.len() > usize::from(u16::MAX) - 1 {
                 return Err(ZoneFault::TooLarge);
@@ -299,7 +301,9 @@ impl Store {
     pub(super) fn count_child(&mut self, At(at): At, more: bool) {
         let start = (at & 0xffff) as usize * UNIT + 4;
         let Some(chunk) = self.chunks.get_mut((at >> 16) as usize) else { return };
-        if let Some(room) = Arc::make_mut(chunk).get_mut(start..).and_then(|rest| rest.first_chunk_mut()) {
+        if let Some(room) =
+            Arc::make_mut(chunk).get_mut(start..).and_then(|rest| rest.first_chunk_mut())
+        {
             let count = u32::from_be_bytes(*room);
             let count = if more { count.saturating_add(1) } else { count.saturating_sub(1) };
             *room = count.to_be_bytes();

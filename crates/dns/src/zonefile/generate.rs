@@ -50,7 +50,11 @@ impl Generate {
     }
 
     /// Makes the next record, if there is one.
-    pub(super) fn next(&mut self, state: &mut State, spans: &mut Vec<Span>) -> Result<bool, TextFault> {
+    pub(super) fn next(
+        &mut self,
+        state: &mut State,
+        spans: &mut Vec<Span>,
+    ) -> Result<bool, TextFault> {
         if self.next > self.stop {
             return Ok(false);
         }

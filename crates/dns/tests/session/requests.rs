@@ -94,10 +94,14 @@ fn with_options(options: &[EdnsOption<'_>]) -> Message {
 #[test]
 fn edns() {
     let (mut responder, zones) = (responder(), zones());
-    let mut ask = |message: &Message| answer(&mut responder, &zones, &message.to_bytes().unwrap()).unwrap();
+    let mut ask =
+        |message: &Message| answer(&mut responder, &zones, &message.to_bytes().unwrap()).unwrap();
     let found = ask(&with_options(&[EdnsOption::Nsid(b"")]));
     assert!(found.edns.unwrap().options.iter().eq([EdnsOption::Nsid(b"one")]));
-    let found = ask(&with_options(&[EdnsOption::Other(OptionCode(65001), b"x"), EdnsOption::Keepalive(None)]));
+    let found = ask(&with_options(&[
+        EdnsOption::Other(OptionCode(65001), b"x"),
+        EdnsOption::Keepalive(None),
+    ]));
     assert_eq!(summary(&found), "NOERROR aa rd edns 1/1/0/0");
     assert_eq!(found.edns.unwrap().options.iter().count(), 0);
     let mut message = with_options(&[]);
@@ -116,7 +120,8 @@ fn edns() {
 #[test]
 fn cookies() {
     let (mut responder, zones) = (responder(), zones());
-    let mut ask = |message: &Message| answer(&mut responder, &zones, &message.to_bytes().unwrap()).unwrap();
+    let mut ask =
+        |message: &Message| answer(&mut responder, &zones, &message.to_bytes().unwrap()).unwrap();
     let first = ask(&with_options(&[EdnsOption::Cookie(Cookie { client: [1; 8], server: b"" })]));
     let options = first.edns.unwrap().options;
     let Some(EdnsOption::Cookie(cookie)) = options.iter().next() else { panic!("no cookie") };
@@ -161,7 +166,9 @@ fn what_is_no_question() {
     let mut message = good.clone();
     message.header.flags.response = true;
     assert_eq!(ask(&message), None);
-    for (opcode, want) in [(Opcode::IQUERY, "NOTIMP"), (Opcode::STATUS, "NOTIMP"), (Opcode(9), "NOTIMP")] {
+    for (opcode, want) in
+        [(Opcode::IQUERY, "NOTIMP"), (Opcode::STATUS, "NOTIMP"), (Opcode(9), "NOTIMP")]
+    {
         let mut message = good.clone();
         message.header.opcode = opcode;
         assert_eq!(ask(&message).unwrap(), format!("{want} rd 1/0/0/0"));
@@ -215,7 +222,8 @@ fn the_same_too_often_is_truncated_or_dropped() {
     let mut responder = responder().limit(Limit::new(limits));
     let zones = zones();
     let request = query("www.example.org", Type::A).to_bytes().unwrap();
-    let mut found = |request: &[u8]| answer(&mut responder, &zones, request).map(|found| summary(&found));
+    let mut found =
+        |request: &[u8]| answer(&mut responder, &zones, request).map(|found| summary(&found));
     let (whole, cut) = ("NOERROR aa rd 1/1/0/0", "NOERROR aa tc rd 1/0/0/0");
     let all: Vec<_> = (0..6).map(|_| found(&request)).collect();
     let want = [Some(whole), Some(whole), None, Some(cut), None, Some(cut)];

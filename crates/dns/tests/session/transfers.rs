@@ -1,17 +1,23 @@
 //! Zones as rows of messages.
 
+use ropewalk_dns::parse::Packet;
 use ropewalk_dns::session::tsig::{Algorithm, Key, Session, sign_request};
 use ropewalk_dns::session::update::replay;
 use ropewalk_dns::session::{Delta, Hosted, Reply, Transport, Zones};
-use ropewalk_dns::parse::Packet;
 use ropewalk_dns::types::{Class, Message, Name, Rcode, Record, Type};
 use ropewalk_dns::zone::{Builder, Zone};
 
 use super::{NOW, from, load, name, query, responder, zones};
 
 /// All messages of a transfer, or the code of the refusal.
-fn messages(zones: &Zones, request: &[u8], peer: &str, key: Option<(Key, Session)>) -> Result<Vec<Message>, Rcode> {
-    let mut responder = responder().keys(key.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+fn messages(
+    zones: &Zones,
+    request: &[u8],
+    peer: &str,
+    key: Option<(Key, Session)>,
+) -> Result<Vec<Message>, Rcode> {
+    let mut responder =
+        responder().keys(key.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
     let mut check = key.map(|(_, session)| session);
     let mut buffer = vec![0; 65_535];
     let reply = responder.respond(zones, request, from(peer, Transport::Tcp), NOW, &mut buffer);
@@ -109,7 +115,11 @@ fn a_large_zone_in_many_signed_messages() {
 
 /// The next version of a zone, with changes as `+` and `-` lines, and the way to it.
 fn next(zone: &Zone, changes: &[&str]) -> (Zone, Delta) {
-    let soa = |serial| format!("example.org. 3600 IN SOA ns.example.org. hostmaster.example.org. {serial} 86400 7200 2419200 300");
+    let soa = |serial| {
+        format!(
+            "example.org. 3600 IN SOA ns.example.org. hostmaster.example.org. {serial} 86400 7200 2419200 300"
+        )
+    };
     let record = |text: &str| text.parse::<Record>().unwrap();
     let of = |sign: &str| {
         changes.iter().filter_map(|change| change.strip_prefix(sign)).map(record).collect()
@@ -131,7 +141,10 @@ fn changes_alone() {
     let mut hosted = (**zones.get(origin.borrowed()).unwrap()).clone();
     let first = hosted.zone.clone().unwrap();
     let (second, one) = next(&first, &["+new.example.org. 60 IN A 192.0.2.7"]);
-    let (third, two) = next(&second, &["-new.example.org. 60 IN A 192.0.2.7", "+b.example.org. 60 IN A 192.0.2.8"]);
+    let (third, two) = next(
+        &second,
+        &["-new.example.org. 60 IN A 192.0.2.7", "+b.example.org. 60 IN A 192.0.2.8"],
+    );
     hosted.journal.push(one);
     hosted.journal.push(two);
     hosted.zone = Some(third.clone());
@@ -144,8 +157,12 @@ fn changes_alone() {
         found.into_iter().flat_map(|message| message.answers).collect::<Vec<_>>()
     };
     let kinds = |records: &[Record]| -> Vec<String> {
-        let serial = |record: &Record| record.data.get::<ropewalk_dns::types::Soa>().map(|soa| soa.serial);
-        records.iter().map(|record| serial(record).map_or(record.name.to_string(), |s| s.to_string())).collect()
+        let serial =
+            |record: &Record| record.data.get::<ropewalk_dns::types::Soa>().map(|soa| soa.serial);
+        records
+            .iter()
+            .map(|record| serial(record).map_or(record.name.to_string(), |s| s.to_string()))
+            .collect()
     };
     let (a, b) = ("new.example.org.", "b.example.org.");
     assert_eq!(kinds(&ask(5)), ["7", "5", "6", a, "6", a, "7", b, "7"]);
@@ -170,5 +187,8 @@ fn a_change_that_does_not_fit_is_refused() {
         added: Vec::new(),
     };
     let error = replay(&zone, &delta).unwrap_err().to_string();
-    assert!(error.contains("nosuch.example.org.: a record that is to be removed and is not there"), "{error}");
+    assert!(
+        error.contains("nosuch.example.org.: a record that is to be removed and is not there"),
+        "{error}"
+    );
 }

@@ -79,8 +79,12 @@ fn changes() {
         (&["www.example.org 60 A 192.0.2.1"], &[]),
         (
             &["www.example.org 90 A 192.0.2.1"],
-            &["-www.example.org. 60 A 192.0.2.1", "-www.example.org. 60 A 192.0.2.2",
-              "+www.example.org. 90 A 192.0.2.1", "+www.example.org. 90 A 192.0.2.2"],
+            &[
+                "-www.example.org. 60 A 192.0.2.1",
+                "-www.example.org. 60 A 192.0.2.2",
+                "+www.example.org. 90 A 192.0.2.1",
+                "+www.example.org. 90 A 192.0.2.2",
+            ],
         ),
         (&["none www.example.org A 192.0.2.1"], &["-www.example.org. 60 A 192.0.2.1"]),
         (&["none www.example.org A 192.0.2.7"], &[]),
@@ -108,8 +112,11 @@ fn changes() {
         ),
         (
             &["any www.example.org ANY", "www.example.org 60 CNAME x."],
-            &["-www.example.org. 60 A 192.0.2.1", "-www.example.org. 60 A 192.0.2.2",
-              "+www.example.org. 60 CNAME x."],
+            &[
+                "-www.example.org. 60 A 192.0.2.1",
+                "-www.example.org. 60 A 192.0.2.2",
+                "+www.example.org. 60 CNAME x.",
+            ],
         ),
         // There and gone again.
         (&["x.example.org 60 A 192.0.2.1", "any x.example.org A"], &[]),
@@ -169,7 +176,8 @@ fn a_new_soa_sets_the_serial() {
 
 #[test]
 fn serials_go_round() {
-    let table = [(1, 0, true), (0, 1, false), (5, 5, false), (0, u32::MAX, true), (1 << 31, 0, false)];
+    let table =
+        [(1, 0, true), (0, 1, false), (5, 5, false), (0, u32::MAX, true), (1 << 31, 0, false)];
     for (left, right, later) in table {
         assert_eq!(is_later(left, right), later, "{left} {right}");
     }

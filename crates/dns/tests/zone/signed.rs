@@ -15,7 +15,8 @@ fn short(line: &str) -> String {
 
 /// Data as BIND and we write it: long hexadecimal and base64 have blanks, hashes another case.
 fn plain(line: &str) -> String {
-    let (head, data) = line.split_at(line.match_indices(' ').nth(3).map_or(line.len(), |(at, _)| at));
+    let (head, data) =
+        line.split_at(line.match_indices(' ').nth(3).map_or(line.len(), |(at, _)| at));
     match head.split(' ').nth(3) {
         Some("DNSKEY" | "DS") => format!("{head}{}", data.replace(' ', "")),
         _ => line.to_ascii_lowercase(),
@@ -38,7 +39,10 @@ fn check(zone: &Zone, table: &str) {
         want.sort();
         if found != want || answer[0] != lines[1] {
             let (found, want) = (found.join("\n"), want.join("\n"));
-            wrong.push(format!("? {}\n{}\n{found}\n  instead of\n{}\n{want}", lines[0], answer[0], lines[1]));
+            wrong.push(format!(
+                "? {}\n{}\n{found}\n  instead of\n{}\n{want}",
+                lines[0], answer[0], lines[1]
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

@@ -29,7 +29,8 @@ pub(crate) fn ask(zone: &Zone, question: &str) -> Vec<String> {
     let aa = if outcome.authoritative { " aa" } else { "" };
     let tc = if outcome.truncated { " tc" } else { "" };
     let mut lines = vec![format!("{}{aa}{tc}", outcome.rcode)];
-    let sections = [('=', &message.answers), ('-', &message.authorities), ('+', &message.additionals)];
+    let sections =
+        [('=', &message.answers), ('-', &message.authorities), ('+', &message.additionals)];
     for (mark, records) in sections {
         lines.extend(records.iter().map(|record| format!("{mark} {}", line(record, origin))));
     }
@@ -52,7 +53,8 @@ fn line(record: &Record, origin: ropewalk_dns::NameRef<'_>) -> String {
 pub(crate) fn check(zone: &Zone, questions: &str) {
     let mut wrong = Vec::new();
     for case in questions.split("\n? ").skip(1) {
-        let lines: Vec<_> = case.lines().filter(|line| !line.is_empty() && !line.starts_with("//")).collect();
+        let lines: Vec<_> =
+            case.lines().filter(|line| !line.is_empty() && !line.starts_with("//")).collect();
         let found = ask(zone, lines[0]);
         if found != lines[1..] {
             let (found, want) = (found.join("\n"), lines[1..].join("\n"));

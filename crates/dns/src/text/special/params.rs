@@ -60,8 +60,7 @@ fn value(key: u16, text: &[u8], out: &mut Vec<u8>) -> Scanned<()> {
     let utf8 = |part| std::str::from_utf8(part).map_err(|_| FAULT);
     match key {
         0 => {
-            let mut keys =
-                parts().map(key_of).collect::<Option<Vec<_>>>().ok_or(FAULT)?;
+            let mut keys = parts().map(key_of).collect::<Option<Vec<_>>>().ok_or(FAULT)?;
             keys.sort_unstable();
             out.extend(keys.iter().flat_map(|key| key.to_be_bytes()));
         }

@@ -77,8 +77,15 @@ fn origins_complete() {
 fn the_order_of_rfc_4034() {
     // §6.1's own example.
     let sorted = [
-        "example", "a.example", "yljkjljk.a.example", "Z.a.example", "zABC.a.EXAMPLE", "z.example",
-        r"\001.z.example", "*.z.example", r"\200.z.example",
+        "example",
+        "a.example",
+        "yljkjljk.a.example",
+        "Z.a.example",
+        "zABC.a.EXAMPLE",
+        "z.example",
+        r"\001.z.example",
+        "*.z.example",
+        r"\200.z.example",
     ];
     for (at, left) in sorted.iter().enumerate() {
         for (other, right) in sorted.iter().enumerate() {

@@ -13,8 +13,7 @@ pub(super) const DNSKEY_FIELDS: &[Field] = &[U16, U8, Algorithm, Base64];
 pub(super) const RRSIG_FIELDS: &[Field] =
     &[Field::Type, Algorithm, U8, Field::Period, Time, Time, U16, N(Lower), Base64];
 pub(super) const NSEC_FIELDS: &[Field] = &[N(Exact), Bitmap { may_be_empty: false }];
-pub(super) const NSEC3_FIELDS: &[Field] =
-    &[U8, U8, U16, Salt, Hash, Bitmap { may_be_empty: true }];
+pub(super) const NSEC3_FIELDS: &[Field] = &[U8, U8, U16, Salt, Hash, Bitmap { may_be_empty: true }];
 pub(super) const NSEC3PARAM_FIELDS: &[Field] = &[U8, U8, U16, Salt];
 pub(super) const CSYNC_FIELDS: &[Field] = &[U32, U16, Bitmap { may_be_empty: true }];
 pub(super) const ZONEMD_FIELDS: &[Field] = &[U32, U8, U8, Hex];

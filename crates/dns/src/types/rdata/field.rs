@@ -38,7 +38,9 @@ pub(crate) enum Field {
     /// 1 to 255 bytes behind their length, in base32 with extended hexadecimal digits.
     Hash,
     /// A map of types (RFC 4034 §4.1.2), up to the end; whether it may be empty.
-    Bitmap { may_be_empty: bool },
+    Bitmap {
+        may_be_empty: bool,
+    },
     /// So many bytes, as in `00-1f-...`.
     Eui(usize),
     /// Up to 65,535 bytes behind a 16-bit length, in base64, of TSIG.

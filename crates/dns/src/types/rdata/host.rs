@@ -1,15 +1,14 @@
 //! Names and where things are: NS, CNAME, PTR, DNAME, SOA, SRV, KX, AFSDB, and old ones of their like.
 
+use super::Field;
 use super::Field::{Name as N, Period, Text, U16, U32};
 use super::NameKind::{Lower, Plain};
-use super::Field;
 use super::view::view;
 use crate::types::Name;
 
 pub(super) const NAME_FIELDS: &[Field] = &[N(Plain)];
 pub(super) const DNAME_FIELDS: &[Field] = &[N(Lower)];
-pub(super) const SOA_FIELDS: &[Field] =
-    &[N(Plain), N(Plain), U32, Period, Period, Period, Period];
+pub(super) const SOA_FIELDS: &[Field] = &[N(Plain), N(Plain), U32, Period, Period, Period, Period];
 pub(super) const SRV_FIELDS: &[Field] = &[U16, U16, U16, N(Lower)];
 pub(super) const PREFERRED_FIELDS: &[Field] = &[U16, N(Lower)];
 pub(super) const PX_FIELDS: &[Field] = &[U16, N(Lower), N(Lower)];

@@ -10,7 +10,15 @@ pub(super) const SVCB_FIELDS: &[Field] = &[U16, N(Exact), Field::Special(Special
 
 /// The words for keys of parameters (RFC 9460 §14.3.2, RFC 9461, RFC 9540).
 const KEYS: &[&str] = &[
-    "mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath", "ohttp",
+    "mandatory",
+    "alpn",
+    "no-default-alpn",
+    "port",
+    "ipv4hint",
+    "ech",
+    "ipv6hint",
+    "dohpath",
+    "ohttp",
 ];
 
 /// The word for a key, if it has one.
@@ -24,7 +32,8 @@ pub(crate) fn key_of(word: &[u8]) -> Option<u16> {
         return u16::try_from(key).ok();
     }
     let (prefix, digits) = word.split_at_checked(3)?;
-    let plain = digits.iter().all(u8::is_ascii_digit) && (digits == b"0" || digits.first() != Some(&b'0'));
+    let plain =
+        digits.iter().all(u8::is_ascii_digit) && (digits == b"0" || digits.first() != Some(&b'0'));
     if !prefix.eq_ignore_ascii_case(b"key") || !plain {
         return None;
     }

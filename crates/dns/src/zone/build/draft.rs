@@ -41,7 +41,12 @@ impl Draft {
     }
 
     /// Begins with what there is.
-    pub(super) fn begin(&mut self, name: NameRef<'_>, plain: Option<Node<'_>>, hashed: Option<Node<'_>>) {
+    pub(super) fn begin(
+        &mut self,
+        name: NameRef<'_>,
+        plain: Option<Node<'_>>,
+        hashed: Option<Node<'_>>,
+    ) {
         // The case in which the name came first stays.
         self.name.set(plain.or(hashed).map_or(name, |node| node.name()));
         (self.open, self.used) = (true, 0);
@@ -110,7 +115,9 @@ impl Draft {
                     || other == Type::CNAME && !rtype.goes_with_alias())
         };
         // Hashes are no names of the zone.
-        if rtype != Type::NSEC3 && self.types().any(|other| other != Type::NSEC3 && conflicts(other)) {
+        if rtype != Type::NSEC3
+            && self.types().any(|other| other != Type::NSEC3 && conflicts(other))
+        {
             return Err(ZoneFault::CnameAndOther);
         }
         let set = self.set_mut(rtype);
