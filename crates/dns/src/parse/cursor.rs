@@ -49,13 +49,13 @@ impl<'a> Cursor<'a> {
 
     /// Goes on by `len` bytes.
     pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], WireError> {
-        let bytes = self.rest().get(..len).ok_or(self.error(Fault::Truncated))?;
+        let bytes = self.rest().get(..len).ok_or_else(|| self.error(Fault::Truncated))?;
         self.at += len;
         Ok(bytes)
     }
 
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let bytes = self.rest().first_chunk().ok_or(self.error(Fault::Truncated))?;
+        let bytes = self.rest().first_chunk().ok_or_else(|| self.error(Fault::Truncated))?;
         self.at += N;
         Ok(*bytes)
     }
@@ -118,14 +118,14 @@ impl<'a> Cursor<'a> {
         let mut after = None;
         loop {
             let error = |fault| WireError { fault, offset: at };
-            let len = *self.packet[..end].get(at).ok_or(error(Fault::Truncated))?;
+            let len = *self.packet[..end].get(at).ok_or_else(|| error(Fault::Truncated))?;
             match len {
                 0..=0x3f => {
                     let len = usize::from(len);
                     debug_assert!(len <= MAX_LABEL);
                     let label = self.packet[..end]
                         .get(at + 1..at + 1 + len)
-                        .ok_or(error(Fault::Truncated))?;
+                        .ok_or_else(|| error(Fault::Truncated))?;
                     if !accept(label) {
                         return Err(error(Fault::NameTooLong));
                     }
@@ -136,7 +136,8 @@ impl<'a> Cursor<'a> {
                     }
                 }
                 0xc0..=0xff => {
-                    let low = *self.packet[..end].get(at + 1).ok_or(error(Fault::Truncated))?;
+                    let low =
+                        *self.packet[..end].get(at + 1).ok_or_else(|| error(Fault::Truncated))?;
                     let target = usize::from(len & 0x3f) << 8 | usize::from(low);
                     if target >= stretch || target < HEADER {
                         return Err(error(Fault::Pointer));

@@ -90,9 +90,9 @@ impl<'a> Packet<'a> {
             cursor.take(4)?;
         }
         let update = header.opcode == crate::types::Opcode::UPDATE;
-        for section in 1..4 {
+        for (section, count) in counts.into_iter().enumerate().skip(1) {
             packet.starts[section] = cursor.at();
-            for left in (0..counts[section]).rev() {
+            for left in (0..count).rev() {
                 let record = PacketRecord::parse(&mut cursor)?;
                 record.check(update)?;
                 packet.note(record, section == 3, left == 0)?;

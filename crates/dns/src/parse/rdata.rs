@@ -214,9 +214,9 @@ fn params(cursor: &mut Cursor<'_>) -> Result<(), WireError> {
             1 => alpn(value),
             2 | 8 => value.is_empty(),
             3 => value.len() == 2,
-            4 => !value.is_empty() && value.len() % 4 == 0,
+            4 => !value.is_empty() && value.len().is_multiple_of(4),
             5 => !value.is_empty(),
-            6 => !value.is_empty() && value.len() % 16 == 0,
+            6 => !value.is_empty() && value.len().is_multiple_of(16),
             7 => std::str::from_utf8(value).is_ok(),
             _ => key != u16::MAX,
         };
@@ -241,7 +241,7 @@ fn mandatory(value: &[u8], params: Cursor<'_>) -> bool {
         false
     };
     value.len() >= 2
-        && value.len() % 2 == 0
+        && value.len().is_multiple_of(2)
         && keys().zip(keys().skip(1)).all(|(left, right)| left < right)
         && keys().all(|key| key != 0 && has(key))
 }
@@ -266,7 +266,7 @@ pub(crate) fn check_plain(rtype: Type, bytes: &[u8]) -> Result<(), WireError> {
         if let Piece::Name(start, _) = piece
             && start.plain_name_len().is_none()
         {
-            compressed.get_or_insert(start.error(Fault::Compressed));
+            compressed.get_or_insert_with(|| start.error(Fault::Compressed));
         }
     })?;
     compressed.map_or(Ok(()), Err)

@@ -171,9 +171,8 @@ impl Responder {
             return Reply::Silence;
         }
         let mut envelope = Envelope::new(header, from, now);
-        let packet = match Packet::parse(request) {
-            Ok(packet) => packet,
-            Err(_) => return self.error(&mut envelope, Rcode::FORMERR, None, buffer),
+        let Ok(packet) = Packet::parse(request) else {
+            return self.error(&mut envelope, Rcode::FORMERR, None, buffer);
         };
         envelope.extensions = Extensions::of(&packet);
         if packet.question_count() == 1 {

@@ -179,7 +179,7 @@ impl Builder {
             self.denial_changed = true;
         }
         self.zone.store.shrink();
-        self.zone.serial = self.zone.soa().ok_or(error(ZoneFault::NoSoa))?.serial;
+        self.zone.serial = self.zone.soa().ok_or_else(|| error(ZoneFault::NoSoa))?.serial;
         if self.zone.apex().set(Type::NS).is_none() {
             return Err(error(ZoneFault::NoNs));
         }

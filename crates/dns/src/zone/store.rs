@@ -176,7 +176,7 @@ impl Store {
 
     /// The slot where a hash's search begins.
     fn home(&self, kept: u32) -> usize {
-        (u64::from(kept) * self.slots as u64 >> 32) as usize
+        ((u64::from(kept) * self.slots as u64) >> 32) as usize
     }
 
     fn slot(&self, index: usize) -> u64 {
