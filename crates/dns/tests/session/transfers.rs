@@ -161,7 +161,7 @@ fn changes_alone() {
             |record: &Record| record.data.get::<ropewalk_dns::types::Soa>().map(|soa| soa.serial);
         records
             .iter()
-            .map(|record| serial(record).map_or(record.name.to_string(), |s| s.to_string()))
+            .map(|record| serial(record).map_or_else(|| record.name.to_string(), |s| s.to_string()))
             .collect()
     };
     let (a, b) = ("new.example.org.", "b.example.org.");
