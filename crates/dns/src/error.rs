@@ -95,6 +95,8 @@ macro_rules! worded {
                 f.write_str(match self { $(Self::$variant => $text,)* })
             }
         }
+
+        impl std::error::Error for $name {}
     };
 }
 

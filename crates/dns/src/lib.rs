@@ -91,7 +91,7 @@
 //! | RFC 9460 | SVCB and HTTPS: data, presentation form, additional addresses | [`types`], [`zone`] |
 //!
 //! Record types with a presentation form of their own are those of the table in
-//! [`Type`](types::Type), but for NULL and WKS.
+//! [`Type`], but for NULL and WKS.
 //!
 //! Not here yet: secondary zones (transfers in), NOTIFY sent, journals on disk, a resolver, a cache, a
 //! client, and `ropewalk dns` and `ropewalk dig`. Signing and validating are for later.

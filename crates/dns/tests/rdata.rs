@@ -27,7 +27,8 @@ fn hex(bytes: &[u8]) -> String {
 /// Text to bytes, to text, to bytes, and through a message.
 fn check(rtype: Type, case: &str) {
     let (case, bytes) = case.split_once(" :: ").map_or((case, None), |(c, b)| (c, Some(b)));
-    let (text, want) = case.split_once(" => ").unwrap_or((case.trim_end(), case.trim_end()));
+    let (text, want) =
+        case.split_once(" => ").unwrap_or_else(|| (case.trim_end(), case.trim_end()));
     let origin = origin();
     let data = Rdata::from_text(rtype, text, Some(origin.borrowed()))
         .unwrap_or_else(|error| panic!("{rtype} {text}: {error}"));

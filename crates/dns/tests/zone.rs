@@ -45,7 +45,7 @@ fn what_makes_no_zone() {
         ("* DNAME a", "zone:4:1: a DNAME record at a wildcard"),
     ];
     for (text, want) in table {
-        let whole = text.strip_prefix('!').map_or(format!("{top}{text}\n"), str::to_owned);
+        let whole = text.strip_prefix('!').map_or_else(|| format!("{top}{text}\n"), str::to_owned);
         let error = zone(&whole).map(drop).expect_err(text).to_string();
         assert!(error.contains(want), "{text}: {error}");
     }

@@ -20,7 +20,8 @@ pub(super) fn scan(text: &[u8]) -> Option<u32> {
                 && hour < 24
                 && minute < 60
                 && second < 60
-                && year >= 1970;
+                // Before 1970 is what BIND makes of the times behind 2038.
+                && year >= 1901;
             let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
             // Modulo 2^32, by RFC 4034 §3.1.5.
             good.then_some(seconds as u32)
@@ -48,7 +49,7 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970 of a date after that (the arithmetic of a year that begins in March).
+/// Days since 1970 of a date (the arithmetic of a year that begins in March).
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let month = (month + 9) % 12;
@@ -81,6 +82,7 @@ mod tests {
             ("20040509183619", Some(1_084_127_779)),
             ("20380119031408", Some(2_147_483_648)),
             ("21060207062815", Some(u32::MAX)),
+            ("19691231235959", Some(u32::MAX)),
             ("4294967295", Some(u32::MAX)),
             ("4294967296", None),
             ("20010229000000", None),
