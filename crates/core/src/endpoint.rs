@@ -69,6 +69,7 @@ mod connect;
 mod dialogue;
 mod exec;
 mod failure;
+mod handover;
 mod http_connect;
 mod inherited;
 mod layers;
@@ -95,6 +96,7 @@ use listener::{Single, Step};
 pub use bound::Bound;
 pub use exec::Exec;
 pub use failure::Failure;
+pub use handover::Handed;
 pub use http_connect::HttpConnect;
 pub use inherited::Systemd;
 pub use layers::{CustomLeaf, Leaf, Wrapper};
@@ -235,7 +237,12 @@ impl Endpoint {
         // Certificates first: a mistake there must not have opened a port.
         let steps = self.0.wrappers.iter().rev().map(|wrapper| self.step(wrapper));
         let steps = steps.collect::<io::Result<_>>()?;
-        Bound::new(self.sockets()?, steps)
+        let name = self.name();
+        let sockets = match self.0.registry.claim(&name) {
+            inherited if inherited.is_empty() => self.sockets()?,
+            inherited => self.adopt(inherited)?,
+        };
+        Bound::new(name, sockets, steps)
     }
 
     fn step(&self, wrapper: &Wrapper) -> io::Result<Step> {

@@ -26,7 +26,7 @@ pub(super) async fn start<F: Factory>(
     let open = watch::Sender::new(true);
     if inner.workers.is_empty() {
         let _guard = inner.home.enter();
-        let listener = bound.listener()?;
+        let listener = inner.listens(bound.listener()?);
         inner.home.spawn(accept(inner.clone(), listener, factory, open.subscribe(), inner.loops()));
         return Ok(Listening { local, open });
     }
@@ -40,6 +40,7 @@ pub(super) async fn start<F: Factory>(
             match bound.listener() {
                 Ok(listener) => {
                     drop(bound);
+                    let listener = inner.listens(listener);
                     let _ = ready.send(Ok(()));
                     accept(inner, listener, factory, open, busy).await;
                 }
@@ -70,7 +71,7 @@ impl Drop for Busy {
 /// Accepts until closed or stopped, then waits for the connections it accepted.
 async fn accept<F: Factory>(
     inner: Arc<Inner>,
-    listener: Listener,
+    listener: Arc<Listener>,
     factory: Arc<F>,
     mut open: watch::Receiver<bool>,
     _busy: Busy,
