@@ -87,10 +87,10 @@ impl Peer {
         drop(held);
     }
 
-    /// Does `f` with the first value of type `T` that is [held](Self::hold), if there is one.
-    pub fn with_held<T: Any, R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+    /// Does `f` with each value of type `T` that is [held](Self::hold).
+    pub fn each_held<T: Any>(&self, f: impl FnMut(&mut T)) {
         let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.iter_mut().find_map(|guard| guard.downcast_mut()).map(f)
+        held.iter_mut().filter_map(|guard| guard.downcast_mut()).for_each(f);
     }
 
     /// Whether the reactor is stopping or [retiring](crate::Reactor::retire) and the connection should

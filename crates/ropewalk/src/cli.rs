@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::logfile::LogFile;
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(
@@ -45,6 +47,24 @@ pub enum Command {
     /// Endpoints of any kinds: for each connection that comes, one is made. Either side may end its
     /// direction while the other goes on.
     Forward(crate::forward::Args),
+    /// Have a running process replaced by what lies at its program's place now
+    ///
+    /// The new process takes over what is listened on, and the old one ends with its connections; no
+    /// connection is refused. When the new one cannot start, the old one goes on. SIGUSR2 to the process
+    /// does the same.
+    Upgrade {
+        /// The file with its process id, as --pidfile of it says
+        #[arg(long, value_name = "FILE")]
+        pidfile: PathBuf,
+        /// For how many seconds to wait for the new process
+        #[arg(
+            long,
+            value_name = "SECONDS",
+            value_parser = crate::values::seconds,
+            default_value = "60"
+        )]
+        timeout: std::time::Duration,
+    },
     /// Print the completions for a shell
     ///
     /// For bash: `ropewalk completions bash > ~/.local/share/bash-completion/completions/ropewalk`
@@ -78,9 +98,12 @@ pub struct Global {
         conflicts_with_all = ["verbose", "quiet"]
     )]
     pub log_level: Option<String>,
-    /// How to log, on standard error [default: text on a terminal, else json]
+    /// How to log [default: text on a terminal, else json]
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// Log to this file instead of standard error; SIGUSR1 opens it anew
+    #[arg(long, global = true, value_name = "FILE", value_parser = crate::values::log_file)]
+    pub log_file: Option<LogFile>,
     /// Show what comes (<) and goes (>) on each connection, secrets left out
     #[arg(long, global = true)]
     pub wire: bool,

@@ -11,7 +11,9 @@ use tracing::{info, warn};
 use crate::cli::Global;
 use crate::exit::{Code, Failure};
 use crate::guard::Limits;
+use crate::logfile::LogFile;
 use crate::logging::NOTICE;
+use crate::operations::Process;
 use crate::relay::{Pipe, relay};
 use crate::run::{Once, made_for_this_run};
 use crate::values;
@@ -53,6 +55,7 @@ pub struct Forward {
     idle: Option<Duration>,
     limits: Limits,
     wire: bool,
+    log_file: Option<LogFile>,
 }
 
 impl Forward {
@@ -74,7 +77,8 @@ impl Forward {
             return Err(Failure::new(Code::Usage, what));
         }
         let idle = Some(args.idle).filter(|idle| !idle.is_zero());
-        Ok(Self { listen, to, registry, idle, limits: args.limits, wire: global.wire })
+        let (limits, wire, log_file) = (args.limits, global.wire, global.log_file.clone());
+        Ok(Self { listen, to, registry, idle, limits, wire, log_file })
     }
 
     /// Relays until SIGTERM or SIGINT, or, listening on `stdio:`, until that has ended.
@@ -82,29 +86,36 @@ impl Forward {
     /// # Errors
     /// When an endpoint cannot be listened on, or the only connection of `stdio:` fails.
     pub fn run(self) -> Result<(), Failure> {
-        let plan = self.limits.plan(self.registry.clone());
-        let failure = plan.run(async |reactor| self.start(reactor).await)?;
+        let mut plan = self.limits.plan(self.registry.clone());
+        plan.process.logs = self.log_file.clone().map(|log| ("log", log)).into_iter().collect();
+        let failure = plan.run(async |reactor, process| self.start(reactor, process).await)?;
         let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         failure.map_or(Ok(()), Err)
     }
 
     /// Begins to relay in `reactor`, and says where. Returns where the failure of an only connection
     /// will be.
-    async fn start(&self, reactor: &Reactor) -> Result<Arc<Mutex<Option<Failure>>>, Failure> {
+    async fn start(
+        &self,
+        reactor: &Reactor,
+        process: &Process,
+    ) -> Result<Arc<Mutex<Option<Failure>>>, Failure> {
         let failure = Arc::<Mutex<Option<Failure>>>::default();
         let bound = self.listen.iter().map(Endpoint::bind).collect::<io::Result<Vec<_>>>();
-        let bound = bound.map_err(|error| Failure::bind(&error))?;
+        let mut bound = bound.map_err(|error| Failure::bind(&error))?;
+        process.bound(&mut bound)?;
         let places: Vec<_> = bound.iter().flat_map(|bound| bound.local().to_vec()).collect();
         let only = self.listen.iter().all(|endpoint| matches!(endpoint.leaf(), Leaf::Stdio));
         let relays =
             Relays { to: self.to.clone(), idle: self.idle, failure: only.then(|| failure.clone()) };
-        let relays = Arc::new(self.limits.guard("forward", self.wire, &places, relays));
+        let relays = self.limits.guard("forward", self.wire, &places, relays);
         for (endpoint, bound) in self.listen.iter().zip(bound) {
             let made = made_for_this_run(endpoint, &bound);
+            let relays = process.watch("forward", &endpoint.redacted(), relays.clone());
             let listening = if matches!(endpoint.leaf(), Leaf::Stdio) {
-                reactor.serve(bound, Once::new(relays.clone(), reactor.clone())).await?
+                reactor.serve(bound, Once::new(relays, reactor.clone())).await?
             } else {
-                reactor.serve(bound, relays.clone()).await?
+                reactor.serve(bound, relays).await?
             };
             for address in listening.locals() {
                 info!(target: NOTICE, "forwarding {address} to {}", self.to.redacted());

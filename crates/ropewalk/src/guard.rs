@@ -16,7 +16,7 @@ use ropewalk_core::factory::{
 use ropewalk_core::{Address, BoxError, Connection, Factory, Peer, Protocol, Refusal};
 
 use crate::run::{Plan, open_files};
-use crate::{logging, values};
+use crate::{logging, operations, values};
 
 /// Connections that may be open from one address, unless all are from this machine.
 const PER_ADDRESS: usize = 1024;
@@ -57,13 +57,17 @@ pub struct Limits {
     /// Refuse these networks; where --allow names some, too, the longest prefix decides
     #[arg(long, value_name = "NETWORK", value_parser = values::network, value_delimiter = ',')]
     pub deny: Vec<IpNet>,
+    /// Who the process is, and what names it.
+    #[command(flatten)]
+    pub process: operations::Options,
 }
 
 impl Limits {
     /// How the service is run.
     #[must_use]
     pub fn plan(&self, registry: Registry) -> Plan {
-        Plan { workers: self.workers, grace: self.grace, registry }
+        let process = self.process.settings();
+        Plan { workers: self.workers, grace: self.grace, registry, process }
     }
 
     /// Puts around `factory` what was asked for. `listening` is where it will be reached.

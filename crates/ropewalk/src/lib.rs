@@ -15,10 +15,17 @@ pub mod cli;
 pub mod exit;
 pub mod forward;
 pub mod guard;
+pub mod logfile;
 pub mod logging;
+pub mod metrics;
+pub mod notify;
+pub mod operations;
 pub mod pages;
+pub mod pidfile;
+pub mod privileges;
 pub mod relay;
 pub mod run;
+pub mod upgrade;
 pub mod values;
 pub mod web;
 
@@ -70,6 +77,10 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             let forward = forward::Forward::new(args, &global)?;
             logging::start(&global)?;
             forward.run()
+        }
+        Command::Upgrade { pidfile, timeout } => {
+            let pid = upgrade::ask(&pidfile, timeout)?;
+            exit::print(format!("process {pid} has taken over\n").as_bytes())
         }
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { folder } => pages::man(folder.as_deref()),

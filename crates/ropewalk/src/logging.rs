@@ -1,4 +1,4 @@
-//! Logs, on standard error: text for people, JSON for programs.
+//! Logs, on standard error or in a file: text for people, JSON for programs.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -7,6 +7,7 @@ use std::panic;
 use tracing::{Event, Level, Subscriber, error};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -31,11 +32,15 @@ const BELOW: &str = "mio=info,tokio=info,rustls=info";
 /// When `--log-level` cannot be understood.
 pub fn start(global: &Global) -> Result<(), Failure> {
     let filter = filter(global)?;
-    let terminal = io::stderr().is_terminal();
+    let terminal = global.log_file.is_none() && io::stderr().is_terminal();
+    let output = match &global.log_file {
+        Some(file) => BoxMakeWriter::new(file.clone()),
+        None => BoxMakeWriter::new(io::stderr),
+    };
     let standard = if terminal { LogFormat::Text } else { LogFormat::Json };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(output)
         // Whoever reads our standard error may leave without ending us.
         .log_internal_errors(false);
     let started = match global.log_format.unwrap_or(standard) {

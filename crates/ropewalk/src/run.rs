@@ -14,6 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tracing::debug;
 
 use crate::exit::{Code, Failure};
+use crate::operations::{self, Process, Signals};
 
 /// How services are run.
 #[derive(Debug, Clone, Default)]
@@ -24,23 +25,32 @@ pub struct Plan {
     pub grace: Duration,
     /// What endpoints may name.
     pub registry: Registry,
+    /// Who the process is, and how it is replaced.
+    pub process: operations::Settings,
 }
 
 impl Plan {
-    /// Has `start` set up what is to run in a reactor, then runs that until SIGTERM or SIGINT, and
-    /// returns when all has ended. A signal that comes while `start` is at work is not lost.
+    /// Has `start` set up what is to run in a reactor, then runs that until SIGTERM or SIGINT, or until
+    /// a new process has taken over, and returns when all has ended. A signal that comes while `start`
+    /// is at work is not lost.
+    ///
+    /// `start` binds all it listens on, calls [`Process::bound`], and only then serves: that is where
+    /// privileges are dropped.
     ///
     /// # Errors
     /// Those of `start`, and when there can be no runtime.
     pub fn run<T>(
         self,
-        start: impl AsyncFnOnce(&Reactor) -> Result<T, Failure>,
+        start: impl AsyncFnOnce(&Reactor, &Process) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         raise_open_files();
         let workers = self.workers.map_or_else(Workers::default, |n| Workers::PerCore(n.get()));
+        let own = self.workers.map_or(0, NonZeroUsize::get);
+        let process = Process::begin(self.process, &self.registry, own)?;
         let runtime = runtime(workers)
             .map_err(|error| Failure::new(Code::Os, format!("cannot start threads: {error}")))?;
         let result = runtime.block_on(async {
+            let signals = Signals::new()?;
             let reactor = Reactor::builder()
                 .workers(workers)
                 .grace(self.grace)
@@ -49,13 +59,21 @@ impl Plan {
             let mut running = pin!(reactor.run());
             // From its first step on it hears signals.
             let first = poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await;
-            let started = start(&reactor).await?;
+            let started = start(&reactor, &process).await?;
+            process.ready(&reactor).await?;
             match first {
                 Poll::Ready(ended) => ended?,
-                Poll::Pending => running.await?,
+                Poll::Pending => {
+                    let (ended, ()) = tokio::join!(running, process.attend(&reactor, signals));
+                    ended?;
+                }
             }
             Ok(started)
         });
+        let result: Result<T, Failure> = result;
+        if let Err(failure) = &result {
+            process.failed(failure);
+        }
         // A read of standard input holds a thread that nothing can wake.
         runtime.shutdown_background();
         result

@@ -8,6 +8,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use ropewalk_core::endpoint::{Certificate, Tls};
 
+use crate::logfile::LogFile;
+
 /// Bytes per second: a number with `K`, `M` or `G` (1024, 1024², 1024³) or without.
 ///
 /// # Errors
@@ -32,6 +34,14 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no number of seconds");
     let seconds: f64 = text.parse().map_err(|_| wrong())?;
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+/// A log in a file, not open yet.
+///
+/// # Errors
+/// None: whether it can be opened is seen when it is.
+pub fn log_file(path: &str) -> Result<LogFile, String> {
+    Ok(LogFile::new(path))
 }
 
 /// A network, or a single address.

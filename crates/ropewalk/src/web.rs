@@ -3,19 +3,20 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use ropewalk_core::endpoint::{Endpoint, Leaf, Registry, Wrapper};
 use ropewalk_core::{Address, Reactor};
-use ropewalk_http::Server;
 use ropewalk_http::files::{Cache, Files, Settings};
+use ropewalk_http::{AccessLog, Entry, Server};
 use tracing::info;
 
-use crate::access_log::{Format, Log, Writer};
+use crate::access_log::{Format, Log};
 use crate::cli::Global;
 use crate::exit::{Code, Failure};
 use crate::guard::Limits;
+use crate::logfile::LogFile;
 use crate::logging::NOTICE;
+use crate::operations::Process;
 use crate::run::{Once, made_for_this_run};
 use crate::values::TlsFiles;
 
@@ -42,6 +43,9 @@ pub struct Args {
     /// How to log requests, on standard output [default: combined on a terminal, else off]
     #[arg(long, value_name = "FORMAT")]
     pub log: Option<Format>,
+    /// Log requests to this file instead, as combined unless --log says otherwise; SIGUSR1 opens it anew
+    #[arg(long, value_name = "FILE", value_parser = crate::values::log_file)]
+    pub access_log: Option<LogFile>,
     /// Files that stand for a folder, the first that is there; may be repeated
     #[arg(long, value_name = "NAME", default_value = "index.html", help_heading = "Files")]
     pub index: Vec<String>,
@@ -72,6 +76,8 @@ pub struct Web {
     log: Format,
     limits: Limits,
     wire: bool,
+    access_log: Option<LogFile>,
+    log_file: Option<LogFile>,
 }
 
 impl Web {
@@ -97,9 +103,14 @@ impl Web {
             cache: Some(Cache::default()),
             ..Settings::default()
         };
-        let log = log_format(args.log, &listen)?;
-        let (limits, wire) = (args.limits, global.wire);
-        Ok(Self { listen, registry, path: args.path, files, log, limits, wire })
+        let log = match (args.log, &args.access_log) {
+            (None, Some(_)) => Format::Combined,
+            (Some(format), Some(_)) => format,
+            (asked, None) => log_format(asked, &listen)?,
+        };
+        let (path, limits, wire) = (args.path, args.limits, global.wire);
+        let (access_log, log_file) = (args.access_log, global.log_file.clone());
+        Ok(Self { listen, registry, path, files, log, limits, wire, access_log, log_file })
     }
 
     /// Serves until SIGTERM or SIGINT.
@@ -107,27 +118,30 @@ impl Web {
     /// # Errors
     /// When the folder cannot be opened or an endpoint cannot be listened on.
     pub fn run(self) -> Result<(), Failure> {
-        let plan = self.limits.plan(self.registry.clone());
-        // What the log still holds is written when this returns.
-        let _log = plan.run(async |reactor| self.start(reactor).await)?;
-        Ok(())
+        let mut plan = self.limits.plan(self.registry.clone());
+        let logs = [("log", &self.log_file), ("access", &self.access_log)];
+        let logs = logs.into_iter().filter_map(|(name, log)| Some((name, log.clone()?)));
+        plan.process.logs = logs.collect();
+        plan.run(async |reactor, process| self.start(reactor, process).await)
     }
 
     /// Begins to serve in `reactor`, and says where.
-    async fn start(&self, reactor: &Reactor) -> Result<Option<Writer>, Failure> {
+    async fn start(&self, reactor: &Reactor, process: &Process) -> Result<(), Failure> {
         let (root, files) = self.open()?;
-        let (server, writer) = self.server(files)?;
         let bound = self.listen.iter().map(Endpoint::bind).collect::<io::Result<Vec<_>>>();
-        let bound = bound.map_err(|error| Failure::bind(&error))?;
+        let mut bound = bound.map_err(|error| Failure::bind(&error))?;
+        process.bound(&mut bound)?;
+        let server = self.server(files, process)?;
         let places: Vec<Address> = bound.iter().flat_map(|bound| bound.local().to_vec()).collect();
-        let server = Arc::new(self.limits.guard("http", self.wire, &places, server));
+        let server = self.limits.guard("http", self.wire, &places, server);
         for (endpoint, bound) in self.listen.iter().zip(bound) {
             let tls = bound.tls().next().is_some();
             let made = made_for_this_run(endpoint, &bound);
+            let server = process.watch("web", &endpoint.redacted(), server.clone());
             let listening = if matches!(endpoint.leaf(), Leaf::Stdio) {
-                reactor.serve(bound, Once::new(server.clone(), reactor.clone())).await?
+                reactor.serve(bound, Once::new(server, reactor.clone())).await?
             } else {
-                reactor.serve(bound, server.clone()).await?
+                reactor.serve(bound, server).await?
             };
             for address in listening.locals() {
                 let url = Url { tls, address };
@@ -137,7 +151,7 @@ impl Web {
                 info!(target: NOTICE, "{fingerprint}");
             }
         }
-        Ok(writer)
+        Ok(())
     }
 
     /// The folder, and its absolute name for people.
@@ -156,13 +170,31 @@ impl Web {
         Ok((root, files))
     }
 
-    fn server(&self, files: Files) -> Result<(Server<Files>, Option<Writer>), Failure> {
+    fn server(&self, files: Files, process: &Process) -> Result<Server<Files>, Failure> {
         let server = Server::new(files);
-        if self.log == Format::Off {
-            return Ok((server, None));
+        let log = match (self.log, &self.access_log) {
+            (Format::Off, _) => None,
+            (format, Some(file)) => Some(Log::to(format, file.clone())?),
+            (format, None) => Some(Log::to(format, io::stdout())?),
+        };
+        let log = log.map(|(log, writer)| {
+            // What the log still holds is written at the end.
+            process.keep(writer);
+            log
+        });
+        let requests = process.metrics().map(|metrics| metrics.requests("web"));
+        if log.is_none() && requests.is_none() {
+            return Ok(server);
         }
-        let (log, writer) = Log::to(self.log, io::stdout())?;
-        Ok((server.access_log(log), Some(writer)))
+        let entry = move |entry: &Entry| {
+            if let Some(requests) = &requests {
+                requests.count(entry);
+            }
+            if let Some(log) = &log {
+                log.entry(entry);
+            }
+        };
+        Ok(server.access_log(entry))
     }
 }
 

@@ -148,7 +148,7 @@ impl<F: Factory> Factory for Meter<F> {
     }
 
     async fn serve(&self, mut connection: Connection<Self::Protocol>) -> Result<(), BoxError> {
-        connection.peer().with_held(|open: &mut Open| {
+        connection.peer().each_held(|open: &mut Open| {
             // Somebody else may count as well, into counts of its own.
             open.served |= Arc::ptr_eq(&open.counts, &self.counts);
         });

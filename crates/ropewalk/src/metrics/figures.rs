@@ -1,0 +1,140 @@
+//! From what was counted to what is shown.
+
+use std::fmt::{Error, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, LabelSetEncoder, LabelValueEncoder, MetricEncoder,
+    NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use ropewalk_core::factory::Counts;
+
+use super::process::Process;
+use super::{BOUNDS, Commands, Metrics, lock};
+
+/// Names and values of labels, in order.
+struct Labels<'a>(&'a [(&'static str, &'a str)]);
+
+impl EncodeLabelSet for Labels<'_> {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), Error> {
+        for (name, value) in self.0 {
+            let mut label = encoder.encode_label();
+            let mut key = label.encode_label_key()?;
+            key.write_str(name)?;
+            let mut text: LabelValueEncoder<'_> = key.encode_label_value()?;
+            text.write_str(value)?;
+            text.finish()?;
+        }
+        Ok(())
+    }
+}
+
+fn counter(encoder: &mut MetricEncoder<'_>, value: u64) -> Result<(), Error> {
+    encoder.encode_counter::<NoLabelSet, _, u64>(&value, None)
+}
+
+fn read(number: &AtomicU64) -> u64 {
+    number.load(Ordering::Relaxed)
+}
+
+/// A figure of each listener: its name, what it is, what it counts.
+type OfListener = (&'static str, &'static str, fn(&Counts) -> u64);
+
+const COUNTERS: [OfListener; 4] = [
+    ("ropewalk_connections", "Connections accepted", Counts::accepted),
+    ("ropewalk_connections_failed", "Connections that ended with an error", Counts::failed),
+    ("ropewalk_received_bytes", "Bytes received, above TLS", Counts::received),
+    ("ropewalk_sent_bytes", "Bytes sent, above TLS", Counts::sent),
+];
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let info = [("version", env!("CARGO_PKG_VERSION"))];
+        encoder
+            .encode_descriptor("ropewalk_build", "What runs", None, MetricType::Info)?
+            .encode_info(&Labels(&info))?;
+        self.listeners(&mut encoder)?;
+        self.commands_of_all(&mut encoder)?;
+        self.queues_and_logs(&mut encoder)?;
+        Process::now().encode(&mut encoder)
+    }
+}
+
+impl Metrics {
+    fn listeners(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let listeners = lock(&self.0.listeners);
+        for (name, help, value) in COUNTERS {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for of in listeners.iter() {
+                let labels = [("service", &*of.service), ("listener", &*of.listener)];
+                counter(&mut metric.encode_family(&Labels(&labels))?, value(&of.counts))?;
+            }
+        }
+        let (name, help) = ("ropewalk_connections_open", "Connections open now");
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for of in listeners.iter() {
+            let labels = [("service", &*of.service), ("listener", &*of.listener)];
+            metric.encode_family(&Labels(&labels))?.encode_gauge(&of.counts.open())?;
+        }
+        let (name, help) = ("ropewalk_connections_refused", "Connections not served, by reason");
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for of in listeners.iter() {
+            let unserved = [("handshake", of.counts.unserved())];
+            for (reason, count) in of.counts.refused_by_kind().chain(unserved) {
+                let labels = [
+                    ("service", &*of.service),
+                    ("listener", &*of.listener),
+                    ("reason", reason),
+                ];
+                counter(&mut metric.encode_family(&Labels(&labels))?, count)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn commands_of_all(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let commands = lock(&self.0.commands);
+        let (name, help) = ("ropewalk_requests", "Requests or commands, by kind and outcome");
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for Commands(of) in commands.iter() {
+            let places = of.kinds.iter().flat_map(|kind| of.outcomes.iter().map(move |o| (kind, o)));
+            for ((kind, outcome), count) in places.zip(&of.counts) {
+                // Most pairs never come.
+                if read(count) > 0 {
+                    let labels = [("service", &*of.service), ("kind", kind), ("outcome", outcome)];
+                    counter(&mut metric.encode_family(&Labels(&labels))?, read(count))?;
+                }
+            }
+        }
+        let name = "ropewalk_request_duration_seconds";
+        let help = "From a request or command to the last byte of its answer";
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for Commands(of) in commands.iter() {
+            let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
+            let buckets: Vec<_> = bounds.zip(of.latencies.iter().map(read)).collect();
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            let seconds = read(&of.nanos) as f64 / 1e9;
+            metric
+                .encode_family(&Labels(&[("service", &*of.service)]))?
+                .encode_histogram::<NoLabelSet>(seconds, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
+    fn queues_and_logs(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let (name, help) = ("ropewalk_queue_depth", "How many wait");
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for of in lock(&self.0.queues).iter() {
+            let labels = [("service", &*of.service), ("queue", &*of.queue)];
+            metric.encode_family(&Labels(&labels))?.encode_gauge(&(of.depth)())?;
+        }
+        let (name, help) = ("ropewalk_log_lines_lost", "Lines that could not be written");
+        let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (log, file) in lock(&self.0.logs).iter() {
+            counter(&mut metric.encode_family(&Labels(&[("log", log)]))?, file.lost())?;
+        }
+        Ok(())
+    }
+}
