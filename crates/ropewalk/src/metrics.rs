@@ -60,11 +60,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the string is no endpoint. `option` is what it is called there.
-    pub fn endpoint(
-        &self,
-        option: &str,
-        registry: &Registry,
-    ) -> Result<Option<Endpoint>, Failure> {
+    pub fn endpoint(&self, option: &str, registry: &Registry) -> Result<Option<Endpoint>, Failure> {
         let Some(text) = &self.listen else { return Ok(None) };
         let endpoint = Endpoint::parse_with(text, registry);
         let endpoint = endpoint.map_err(|error| Failure::endpoint(option, &error))?;

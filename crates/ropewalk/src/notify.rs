@@ -55,7 +55,9 @@ impl Notify {
         let address = match name.as_bytes() {
             [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
             [b'/', ..] => SocketAddr::from_pathname(name)?,
-            _ => return Err(io::Error::new(io::ErrorKind::Unsupported, "no path, no abstract name")),
+            _ => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "no path, no abstract name"));
+            }
         };
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;

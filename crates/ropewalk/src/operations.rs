@@ -139,11 +139,7 @@ impl Process {
     /// # Errors
     /// When a setting makes no sense, another instance holds the pidfile, or the place for metrics
     /// cannot be listened on.
-    pub fn begin(
-        settings: Settings,
-        registry: &Registry,
-        workers: usize,
-    ) -> Result<Self, Failure> {
+    pub fn begin(settings: Settings, registry: &Registry, workers: usize) -> Result<Self, Failure> {
         let (heir, estate) = Heir::from_environment()?.unzip();
         let begun = Self::begin_with(settings, registry, workers, estate.unwrap_or_default());
         match (begun, heir) {
@@ -213,15 +209,9 @@ impl Process {
                 bound.spread(self.workers).map_err(|error| Failure::bind(&error))?;
             }
         }
-        match &self.identity {
-            Some(identity) => {
-                identity.assume()?;
-                debug!(user = identity.name(), "privileges dropped");
-            }
-            None if privileges::is_root() => {
-                warn!("it runs as root: name an unprivileged user with --user");
-            }
-            None => {}
+        if let Some(identity) = &self.identity {
+            identity.assume()?;
+            debug!(user = identity.name(), "privileges dropped");
         }
         for log in &self.logs {
             lock(&self.writers).push(log.open()?);
@@ -275,6 +265,9 @@ impl Process {
         }
         for handed in self.registry.unclaimed() {
             warn!("nobody listens on {} any more; who waits there is turned away", handed.name);
+        }
+        if self.identity.is_none() && privileges::is_root() {
+            warn!("it runs as root: name an unprivileged user with --user");
         }
         let heir = lock(&self.heir).take();
         match heir {

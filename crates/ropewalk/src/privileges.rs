@@ -100,9 +100,7 @@ fn group(name: &str) -> Result<Gid, Failure> {
     }
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group.gid),
-        Ok(None) => {
-            Err(Failure::new(Code::Usage, format!("group {name}: there is no such group")))
-        }
+        Ok(None) => Err(Failure::new(Code::Usage, format!("group {name}: there is no such group"))),
         Err(error) => {
             Err(Failure::new(Code::Os, format!("group {name}: cannot be looked up: {error}")))
         }

@@ -174,15 +174,18 @@ impl Attempt {
     }
 
     fn give(&mut self, estate: Estate) -> Result<(), String> {
-        let cannot = |error: io::Error| format!("it does not take the sockets: {error}");
-        self.channel.set_patience(MESSAGE).map_err(cannot)?;
-        for Handed { name, socket } in estate.sockets {
-            self.channel.send(&Message::Socket(name), Some(&socket)).map_err(cannot)?;
-        }
-        if let Some((path, file)) = estate.pidfile {
-            self.channel.send(&Message::Pidfile(path), Some(&file)).map_err(cannot)?;
-        }
-        self.channel.send(&Message::End { version: VERSION }, None).map_err(cannot)
+        let channel = &self.channel;
+        let give = || {
+            channel.set_patience(MESSAGE)?;
+            for Handed { name, socket } in estate.sockets {
+                channel.send(&Message::Socket(name), Some(&socket))?;
+            }
+            if let Some((path, file)) = estate.pidfile {
+                channel.send(&Message::Pidfile(path), Some(&file))?;
+            }
+            channel.send(&Message::End { version: VERSION }, None)
+        };
+        give().map_err(|error| self.silent(&error))
     }
 
     fn await_ready(&mut self, patience: Duration) -> Result<(), String> {
@@ -192,15 +195,23 @@ impl Attempt {
             Ok(Some((Message::Ready, _))) => Ok(()),
             Ok(Some((Message::Failed(why), _))) => Err(why),
             Ok(Some(_)) => Err("it says what makes no sense".to_owned()),
-            Ok(None) => Err(match self.child.try_wait() {
-                Ok(Some(status)) => format!("it has ended ({status}); it may have said why"),
-                _ => "it has ended or does not want to take over".to_owned(),
-            }),
+            Ok(None) => Err(self.silent(&io::ErrorKind::UnexpectedEof.into())),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 Err(format!("it was not ready within {patience:?}"))
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(self.silent(&error)),
         }
+    }
+
+    /// Why nothing more is heard of it: as a rule it has ended, which may be known a moment later only.
+    fn silent(&mut self, error: &io::Error) -> String {
+        for _ in 0..50 {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return format!("it has ended ({status}); it may have said why before");
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        format!("it does not take over: {error}")
     }
 }
 

@@ -83,11 +83,8 @@ impl Metrics {
         for of in listeners.iter() {
             let unserved = [("handshake", of.counts.unserved())];
             for (reason, count) in of.counts.refused_by_kind().chain(unserved) {
-                let labels = [
-                    ("service", &*of.service),
-                    ("listener", &*of.listener),
-                    ("reason", reason),
-                ];
+                let labels =
+                    [("service", &*of.service), ("listener", &*of.listener), ("reason", reason)];
                 counter(&mut metric.encode_family(&Labels(&labels))?, count)?;
             }
         }
@@ -99,7 +96,8 @@ impl Metrics {
         let (name, help) = ("ropewalk_requests", "Requests or commands, by kind and outcome");
         let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for Commands(of) in commands.iter() {
-            let places = of.kinds.iter().flat_map(|kind| of.outcomes.iter().map(move |o| (kind, o)));
+            let places =
+                of.kinds.iter().flat_map(|kind| of.outcomes.iter().map(move |o| (kind, o)));
             for ((kind, outcome), count) in places.zip(&of.counts) {
                 // Most pairs never come.
                 if read(count) > 0 {

@@ -42,7 +42,10 @@ fn names_do_not_change() {
     let wanted = NAMES.iter().filter(|name| limited || !name.starts_with("process_max_fds"));
     assert_eq!(names, wanted.copied().collect::<Vec<_>>());
     assert!(text.ends_with("# EOF\n"), "{text}");
-    check(&Metrics::new(), &format!("ropewalk_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")));
+    check(
+        &Metrics::new(),
+        &format!("ropewalk_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
+    );
 }
 
 #[test]
@@ -161,9 +164,14 @@ fn where_they_may_be_asked_for() {
         let error = endpoint(Some(bad)).expect_err(bad).to_string();
         assert!(error.starts_with("--metrics: "), "{error}");
     }
-    for (host, local) in
-        [("127.0.0.1", true), ("127.1.2.3", true), ("[::1]", true), ("localhost", true), ("*", false), ("10.0.0.1", false)]
-    {
+    for (host, local) in [
+        ("127.0.0.1", true),
+        ("127.1.2.3", true),
+        ("[::1]", true),
+        ("localhost", true),
+        ("*", false),
+        ("10.0.0.1", false),
+    ] {
         assert_eq!(is_local(host), local, "{host}");
     }
 }

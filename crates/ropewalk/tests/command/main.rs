@@ -5,5 +5,7 @@ mod forward;
 mod harness;
 mod logs;
 mod pages;
+mod process;
 mod signals;
+mod upgrade;
 mod web;
