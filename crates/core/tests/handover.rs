@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn build(workers: Workers, registry: &Registry) -> Reactor {
     let builder = Reactor::builder().workers(workers).registry(registry.clone());
-    builder.grace(5 * SECOND).build().unwrap()
+    builder.grace(5 * SECOND).build().expect("inside a runtime")
 }
 
 /// Says its number to whoever asks. Returns where that is.
@@ -25,17 +25,19 @@ async fn listen(reactor: &Reactor, at: &str, number: usize) -> Address {
         }
         conn.close().await.map_err(BoxError::from)
     };
-    let listening = reactor.listen(at, factory::serve_with(Lines::crlf, serve)).await.unwrap();
+    let listening =
+        reactor.listen(at, factory::serve_with(Lines::crlf, serve)).await.expect("a free place");
     listening.local().clone()
 }
 
 async fn ask(at: &str) -> String {
-    let transport = Reactor::new().unwrap().connect(at).await.unwrap();
+    let transport =
+        Reactor::new().expect("inside a runtime").connect(at).await.expect("it listens");
     let mut conn = Connection::new(Lines::crlf(), transport);
-    conn.send("who are you?").await.unwrap();
-    let answer = conn.next().await.unwrap().expect("an answer");
-    conn.close().await.unwrap();
-    String::from_utf8(answer.to_vec()).unwrap()
+    conn.send("who are you?").await.expect("it listens");
+    let answer = conn.next().await.expect("a connection").expect("an answer");
+    conn.close().await.expect("a connection");
+    String::from_utf8(answer.to_vec()).expect("text")
 }
 
 /// One generation after the other, each with so many workers, 0 for shared ones.
@@ -52,7 +54,7 @@ async fn check(at: &str, generations: &[usize]) {
     };
     for number in 1..generations.len() {
         let registry = Registry::new();
-        let handed = old.sockets().unwrap();
+        let handed = old.sockets().expect("descriptors");
         let most = generations.iter().max().copied().unwrap_or_default().max(1);
         assert!((1..=most).contains(&handed.len()), "{number} {handed:?}");
         handed.into_iter().for_each(|handed| registry.inherit(handed));
@@ -75,7 +77,11 @@ async fn check(at: &str, generations: &[usize]) {
         old = new;
     }
     old.stop().await;
-    Reactor::new().unwrap().connect(&dial).await.expect_err("nobody listens any more");
+    Reactor::new()
+        .expect("inside a runtime")
+        .connect(&dial)
+        .await
+        .expect_err("nobody listens any more");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

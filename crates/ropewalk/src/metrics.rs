@@ -269,7 +269,8 @@ impl Commands {
     /// One was answered so, after so long.
     pub fn count(&self, kind: &str, outcome: &str, took: Duration) {
         let place = |names: &[&str], name: &str| {
-            names.iter().position(|known| *known == name).unwrap_or(names.len().saturating_sub(1))
+            let last = names.len().saturating_sub(1);
+            names.iter().position(|known| *known == name).unwrap_or(last)
         };
         let counted = &*self.0;
         let (kind, outcome) = (place(counted.kinds, kind), place(counted.outcomes, outcome));

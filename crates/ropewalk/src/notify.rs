@@ -56,7 +56,10 @@ impl Notify {
             [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
             [b'/', ..] => SocketAddr::from_pathname(name)?,
             _ => {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, "no path, no abstract name"));
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "no path, no abstract name",
+                ));
             }
         };
         let socket = UnixDatagram::unbound()?;

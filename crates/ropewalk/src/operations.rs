@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ropewalk_core::endpoint::{Bound, Registry};
-use ropewalk_core::{Protocol, Reactor};
+use ropewalk_core::{Endpoint, Protocol, Reactor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{debug, error, info, warn};
 
@@ -170,7 +170,7 @@ impl Process {
         }
         let pidfile = own_pidfile(pidfile.path, estate.pidfile)?;
         let endpoint = metrics.endpoint("--metrics", registry)?;
-        let bound = endpoint.as_ref().map(|endpoint| endpoint.bind()).transpose();
+        let bound = endpoint.as_ref().map(Endpoint::bind).transpose();
         let bound = bound.map_err(|error| Failure::new(Code::of(&error), error.to_string()))?;
         let metrics = bound.is_some().then(Metrics::new);
         if let Some(metrics) = &metrics {
