@@ -7,6 +7,7 @@ mod idle;
 mod machine;
 mod measure;
 mod report;
+mod tls;
 mod wrk;
 
 use std::path::PathBuf;
@@ -48,6 +49,8 @@ enum Suite {
     Core,
     /// Small answers, files, idle connections, beside hyper, nginx, Caddy and Twisted
     Http,
+    /// Handshakes and bulk over TLS 1.3, beside nginx
+    HttpTls,
 }
 
 /// How much is measured, with what, and where things lie.
@@ -101,6 +104,7 @@ pub fn run(options: &Options) -> Result<bool> {
         let (name, title, about, (scenarios, goals)) = match suite {
             Suite::Core => ("core", core::TITLE, core::ABOUT, core::measure(&plan)?),
             Suite::Http => ("http", http::TITLE, http::ABOUT, http::measure(&plan, files)?),
+            Suite::HttpTls => ("http-tls", tls::TITLE, tls::ABOUT, tls::measure(&plan, files)?),
         };
         let quick = options.quick;
         let page = Page { name, title, about, scenarios, goals, rounds: plan.rounds, quick };
