@@ -6,6 +6,10 @@
 //!                        └─ logging, exit codes                           └─ run: until SIGTERM, drained
 //! ```
 //!
+//! Around services is the [process](operations): who it is ([`privileges`]), what names it
+//! ([`pidfile`]), who is told of it ([`notify`], [`metrics`]), where its logs go ([`logfile`]) and how
+//! it is replaced while it serves ([`upgrade`]).
+//!
 //! The library half is public so that a program of one's own can have the same global options, logs,
 //! limits, signals and exit codes around a service of its own: flatten [`cli::Global`] and
 //! [`guard::Limits`] into a parser, and call [`run::Plan::run`].

@@ -17,7 +17,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{Method, Request, Response, StatusCode, header};
 use prometheus_client::encoding::text;
@@ -85,11 +85,12 @@ fn is_local(host: &str) -> bool {
 }
 
 /// All figures of one process. Clones are handles to the same.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Metrics(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    started: SystemTime,
     listeners: Mutex<Vec<Watched>>,
     commands: Mutex<Vec<Commands>>,
     queues: Mutex<Vec<Queue>>,
@@ -117,11 +118,23 @@ impl fmt::Debug for Queue {
     }
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Metrics {
-    /// Counts nothing yet.
+    /// Counts nothing yet. The process is said to have begun now.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self(Arc::new(Inner {
+            started: SystemTime::now(),
+            listeners: Mutex::default(),
+            commands: Mutex::default(),
+            queues: Mutex::default(),
+            logs: Mutex::default(),
+        }))
     }
 
     /// Counts the connections of one listener, by any words for the service and for where it listens.

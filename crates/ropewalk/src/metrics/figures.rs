@@ -2,6 +2,7 @@
 
 use std::fmt::{Error, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -58,6 +59,12 @@ impl Collector for Metrics {
         self.listeners(&mut encoder)?;
         self.commands_of_all(&mut encoder)?;
         self.queues_and_logs(&mut encoder)?;
+        let (name, help) = ("process_start_time_seconds", "When it began, since 1970");
+        // By our own clock: a hardened service does not see when the system was started.
+        let started = self.0.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        encoder
+            .encode_descriptor(name, help, None, MetricType::Gauge)?
+            .encode_gauge(&(started.as_millis() as f64 / 1e3))?;
         Process::now().encode(&mut encoder)
     }
 }

@@ -11,7 +11,6 @@ use rustix::param::{clock_ticks_per_second, page_size};
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Process {
     cpu: Option<f64>,
-    started: Option<f64>,
     virtual_memory: Option<u64>,
     memory: Option<u64>,
     threads: Option<u64>,
@@ -21,28 +20,24 @@ pub(super) struct Process {
 
 impl Process {
     pub(super) fn now() -> Self {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let files = fs::read_dir("/proc/self/fd").ok();
-        let mut process = Self::parse(&read("/proc/self/stat"), &read("/proc/stat"));
+        let mut process = Self::parse(&fs::read_to_string("/proc/self/stat").unwrap_or_default());
         // One of them is open only to count them.
         process.open_files = files.map(|files| (files.count() as u64).saturating_sub(1));
         process.most_files = crate::run::open_files();
         process
     }
 
-    /// From /proc/PID/stat and, for the time the system was started, /proc/stat.
-    fn parse(stat: &str, system: &str) -> Self {
+    /// From /proc/PID/stat.
+    fn parse(stat: &str) -> Self {
         // The name is in brackets, and may hold spaces and brackets itself.
         let Some((_, rest)) = stat.rsplit_once(") ") else { return Self::default() };
         let fields: Vec<&str> = rest.split(' ').collect();
         // Counted from 1 with the name as the second, as proc(5) does.
         let field = |number: usize| fields.get(number - 3)?.trim().parse::<u64>().ok();
-        let booted = system.lines().find_map(|line| line.strip_prefix("btime "));
-        let booted = booted.and_then(|text| text.trim().parse::<u64>().ok());
         let seconds = |ticks: u64| ticks as f64 / clock_ticks_per_second() as f64;
         Self {
             cpu: field(14).zip(field(15)).map(|(user, system)| seconds(user + system)),
-            started: booted.zip(field(22)).map(|(booted, since)| booted as f64 + seconds(since)),
             virtual_memory: field(23),
             memory: field(24).map(|pages| pages * page_size() as u64),
             threads: field(20),
@@ -57,12 +52,6 @@ impl Process {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, _, u64>(&cpu, None)?;
-        }
-        if let Some(started) = self.started {
-            let (name, help) = ("process_start_time_seconds", "When it began, since 1970");
-            encoder
-                .encode_descriptor(name, help, None, MetricType::Gauge)?
-                .encode_gauge(&started)?;
         }
         for (name, help, value) in [
             ("process_virtual_memory_bytes", "Virtual memory", self.virtual_memory),
@@ -89,10 +78,9 @@ mod tests {
     fn the_files_of_proc_are_read() {
         let ticks = clock_ticks_per_second() as f64;
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 100 0 0 0 30 20 0 0 20 0 5 0 1000 4096000 250 1";
-        let process = Process::parse(stat, "cpu 1 2 3\nbtime 1700000000\n");
+        let process = Process::parse(stat);
         let wanted = Process {
             cpu: Some(50.0 / ticks),
-            started: Some(1_700_000_000.0 + 1000.0 / ticks),
             virtual_memory: Some(4_096_000),
             memory: Some(250 * page_size() as u64),
             threads: Some(5),
@@ -100,10 +88,10 @@ mod tests {
         };
         assert_eq!(process, wanted);
         for rubbish in ["", "7 (a) S", "7 a S 1 2 3"] {
-            assert_eq!(Process::parse(rubbish, ""), Process::default(), "{rubbish:?}");
+            assert_eq!(Process::parse(rubbish), Process::default(), "{rubbish:?}");
         }
         let now = Process::now();
-        assert!(now.cpu.is_some() && now.started > Some(1.6e9) && now.open_files > Some(2));
+        assert!(now.cpu.is_some() && now.open_files > Some(2));
         assert!(now.memory > Some(100_000) && now.threads > Some(0));
     }
 }

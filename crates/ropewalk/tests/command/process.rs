@@ -135,6 +135,23 @@ fn the_pidfile_keeps_a_second_one_away() {
 }
 
 #[test]
+fn a_pidfile_that_may_not_be_removed_is_emptied() {
+    if !is_root() {
+        return;
+    }
+    let site = site();
+    let (root, path) = (site.join("site"), site.join("web.pid"));
+    fs::set_permissions(site.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+    for _ in 0..2 {
+        let mut running = Running::start(&web(&root, &["--user", "nobody", "--pidfile", &path]));
+        running.line("serving");
+        assert_eq!(fs::read_to_string(&path).expect("a pidfile"), format!("{}\n", running.pid()));
+        assert_eq!(running.stop().code, Some(0));
+        assert_eq!(fs::read_to_string(&path).expect("a pidfile"), "");
+    }
+}
+
+#[test]
 fn a_log_file_that_was_moved_away_is_made_anew() {
     let site = site();
     let root = site.join("site");
