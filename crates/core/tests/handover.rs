@@ -1,7 +1,5 @@
 //! Listening sockets from one reactor to the next, as from one process to the next.
 
-#![cfg(feature = "io")]
-
 use std::path::PathBuf;
 use std::time::Duration;
 
