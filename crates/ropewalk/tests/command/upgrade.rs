@@ -288,6 +288,38 @@ fn a_stop_ends_the_upgrade_too() {
 }
 
 #[test]
+fn dropped_privileges_stay_dropped() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let site = site();
+    fs::set_permissions(site.path(), fs::Permissions::from_mode(0o755)).expect("ours");
+    let figures = format!("unix:{}", site.join("figures.sock"));
+    let lineage = Lineage::start_as(env!("CARGO_BIN_EXE_ropewalk"), site, |command| {
+        // A port that only root may open, and a socket in a folder that only root may write to.
+        let more = ["--user", "nobody", "--listen", "tcp:127.86.0.2:82", "--metrics", &figures];
+        command.args(more);
+    });
+    for _ in 0..2 {
+        lineage.upgrade();
+        let pid = lineage.pid().expect("it runs").as_raw_pid();
+        let status_of = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        assert!(status_of.contains("Uid:\t65534\t65534\t65534\t65534"), "{status_of}");
+        let address = "127.86.0.2:82".parse().expect("an address");
+        assert_eq!(status(&get(address, "/hello.txt").0), 200);
+        let stream = UnixStream::connect(&figures["unix:".len()..]).expect("it is there");
+        stream.set_read_timeout(Some(LIMIT)).expect("a socket");
+        let (_, text) = ask(stream, "/metrics");
+        let text = String::from_utf8(text).expect("text");
+        assert!(text.contains("process_open_fds "), "it sees its own: {text}");
+    }
+    kill_process(lineage.pid().expect("it runs"), Signal::TERM).expect("it runs");
+    until("it is emptied", || {
+        fs::read_to_string(&lineage.pidfile).ok().filter(|text| text.is_empty())
+    });
+}
+
+#[test]
 fn the_service_manager_hears_who_is_the_main_process_now() {
     use std::os::linux::net::SocketAddrExt;
     let name = format!("ropewalk-upgrade-{}", std::process::id());
