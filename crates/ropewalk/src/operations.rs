@@ -9,8 +9,8 @@
 //! ```
 //!
 //! [`Plan::run`](crate::run::Plan::run) calls these in order; the modules that do the work are
-//! [`privileges`], [`pidfile`], [`notify`], [`logfile`], [`metrics`] and [`upgrade`], and can be used
-//! without this one.
+//! [`privileges`], [`pidfile`], [`notify`](crate::notify), [`logfile`], [`metrics`] and [`upgrade`], and
+//! can be used without this one.
 
 use std::any::Any;
 use std::io;

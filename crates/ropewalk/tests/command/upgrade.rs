@@ -314,9 +314,7 @@ fn dropped_privileges_stay_dropped() {
         assert!(text.contains("process_open_fds "), "it sees its own: {text}");
     }
     kill_process(lineage.pid().expect("it runs"), Signal::TERM).expect("it runs");
-    until("it is emptied", || {
-        fs::read_to_string(&lineage.pidfile).ok().filter(|text| text.is_empty())
-    });
+    until("it is emptied", || fs::read_to_string(&lineage.pidfile).ok().filter(String::is_empty));
 }
 
 #[test]
