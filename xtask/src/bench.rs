@@ -8,6 +8,7 @@ mod machine;
 mod measure;
 mod reload;
 mod report;
+mod tls;
 mod wrk;
 
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ enum Suite {
     Http,
     /// New settings under open connections and under load
     Reload,
+    /// Handshakes and bulk over TLS 1.3, beside nginx
+    HttpTls,
 }
 
 /// How much is measured, with what, and where things lie.
@@ -107,6 +110,7 @@ pub fn run(options: &Options) -> Result<bool> {
             Suite::Reload => {
                 ("reload", reload::TITLE, reload::ABOUT, reload::measure(&plan, files)?)
             }
+            Suite::HttpTls => ("http-tls", tls::TITLE, tls::ABOUT, tls::measure(&plan, files)?),
         };
         let quick = options.quick;
         let page = Page { name, title, about, scenarios, goals, rounds: plan.rounds, quick };

@@ -145,7 +145,7 @@ fn longs(command: &Command) -> BTreeSet<String> {
 /// When something is.
 pub fn verify<K: Kind>() {
     let taken = Cli::command().get_subcommands().any(|command| command.get_name() == K::NAME);
-    let sections = ["log", "limits", "control"].contains(&K::NAME);
+    let sections = ["log", "limits", "control", "metrics", "upgrade"].contains(&K::NAME);
     assert!(!taken && !sections, "`{}` means something else", K::NAME);
     let command = K::augment_args(Command::new(K::NAME).no_binary_name(true));
     command.clone().debug_assert();

@@ -82,7 +82,8 @@ impl Entry {
     #[cold]
     pub(super) fn refused(peer: &Peer, refused: &Refused) -> Self {
         let understood = refused.request();
-        let mut entry = Self::begin(peer, understood.unwrap_or(&Request::default()));
+        let nothing = Request::default();
+        let mut entry = Self::begin(peer, understood.unwrap_or(&nothing));
         if understood.is_none() {
             (entry.method, entry.target, entry.version) = (None, None, None);
             entry.line = refused.line().cloned();

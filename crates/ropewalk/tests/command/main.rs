@@ -7,6 +7,8 @@ mod harness;
 mod logs;
 mod own;
 mod pages;
+mod process;
 mod signals;
 mod site;
+mod upgrade;
 mod web;
