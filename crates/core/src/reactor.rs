@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -248,19 +249,26 @@ impl Reactor {
     /// # Errors
     /// When signals cannot be listened to.
     pub async fn run(&self) -> io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut phase = self.inner.phase.subscribe();
-        tokio::select! {
-            _ = interrupt.recv() => info!("SIGINT: stopping"),
-            _ = terminate.recv() => info!("SIGTERM: stopping"),
-            _ = phase.wait_for(|phase| *phase >= Phase::Draining) => {}
-        }
+        let signalled = tokio::select! {
+            _ = phase.wait_for(|phase| *phase >= Phase::Draining) => false,
+            name = named(&mut interrupt, &mut terminate) => {
+                info!("{name}: stopping");
+                true
+            }
+        };
+        let insisted = async {
+            if !signalled {
+                let name = named(&mut interrupt, &mut terminate).await;
+                info!("{name}: stopping already");
+            }
+            named(&mut interrupt, &mut terminate).await;
+        };
         tokio::select! {
             () = self.stop() => {}
-            _ = interrupt.recv() => self.abort(),
-            _ = terminate.recv() => self.abort(),
+            () = insisted => self.abort(),
         }
         Ok(())
     }
@@ -363,6 +371,14 @@ impl Inner {
 
     fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The name of the signal that comes.
+async fn named(interrupt: &mut Signal, terminate: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
     }
 }
 

@@ -188,6 +188,9 @@ fn a_download_under_way_is_finished_by_the_old_one() {
     stream.read_exact(&mut [0; 1000]).expect("a beginning");
     lineage.upgrade();
     assert_eq!(status(&get(lineage.address, "/hello.txt").0), 200);
+    // A service manager that stops all processes of a service asks this one for the first time.
+    lineage.first.signal(Signal::TERM);
+    lineage.first.line("stopping");
     assert!(lineage.first.ended().is_none(), "it waits for the download");
     let rest = stream.read_to_end(&mut Vec::new()).expect("all of it");
     assert!(rest > 32 * 1024 * 1024 - 1000);
