@@ -10,5 +10,6 @@ mod pages;
 mod process;
 mod signals;
 mod site;
+mod succession;
 mod upgrade;
 mod web;

@@ -76,14 +76,14 @@ impl Drop for Lineage {
 }
 
 /// Asks all the time, each time on a new connection or on one that is kept; any failure is a panic.
-struct Load {
+pub(crate) struct Load {
     ends: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
     askers: Vec<JoinHandle<()>>,
 }
 
 impl Load {
-    fn start(address: SocketAddr) -> Self {
+    pub(crate) fn start(address: SocketAddr) -> Self {
         let (ends, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let askers = [false, true, true].map(|keeps| {
             let (ends, answered) = (ends.clone(), answered.clone());
@@ -98,12 +98,12 @@ impl Load {
     }
 
     /// Waits for so many more answers.
-    fn wait(&self, more: usize) {
+    pub(crate) fn wait(&self, more: usize) {
         let wanted = self.answered.load(Ordering::Relaxed) + more;
         until("answers", || (self.answered.load(Ordering::Relaxed) >= wanted).then_some(()));
     }
 
-    fn end(self) -> usize {
+    pub(crate) fn end(self) -> usize {
         self.ends.store(true, Ordering::Relaxed);
         for asker in self.askers {
             asker.join().expect("no request has failed");
