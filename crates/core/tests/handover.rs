@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ropewalk_core::endpoint::Registry;
+use ropewalk_core::endpoint::{Endpoint, Registry};
 use ropewalk_core::{Address, BoxError, Connection, Lines, Reactor, Workers, factory};
 use tokio::time::{Instant, sleep};
 
@@ -97,6 +97,36 @@ async fn unix_sockets_go_over_and_the_last_removes_the_path() {
         check(&format!("unix:{}", path.display()), generations).await;
         assert!(!PathBuf::from(&path).exists(), "{generations:?}");
     }
+}
+
+#[tokio::test]
+async fn those_of_one_name_are_kept_apart() {
+    let (old, registry) = (build(Workers::PerCore(2), &Registry::new()), Registry::new());
+    let any = "tcp:127.0.0.1:0";
+    let before = [listen(&old, any, 0).await, listen(&old, any, 0).await];
+    old.sockets().expect("descriptors").into_iter().for_each(|handed| registry.inherit(handed));
+    let new = build(Workers::Shared, &registry);
+    assert_eq!([listen(&new, any, 1).await, listen(&new, any, 1).await], before);
+    assert!(registry.unclaimed().is_empty());
+    old.retire(Duration::ZERO).await;
+    for address in before {
+        assert_eq!(ask(&format!("tcp:{address}")).await, "1");
+    }
+}
+
+#[tokio::test]
+async fn sockets_that_are_not_accepted_on_go_over_too() {
+    let udp = |registry: &Registry| {
+        let endpoint = Endpoint::parse_with("udp:127.0.0.1:0", registry).expect("an endpoint");
+        endpoint.bind().expect("a free port")
+    };
+    let (mut old, registry) = (udp(&Registry::new()), Registry::new());
+    old.spread(2).expect("descriptors");
+    old.handed().expect("descriptors").into_iter().for_each(|handed| registry.inherit(handed));
+    let new = udp(&registry);
+    assert_eq!(new.local(), old.local());
+    assert!(registry.unclaimed().is_empty());
+    assert_eq!(new.datagrams().expect("descriptors").len(), 1, "they are siblings");
 }
 
 #[tokio::test]

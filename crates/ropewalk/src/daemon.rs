@@ -396,6 +396,8 @@ impl Daemon {
 
     /// Ends the work of all services, when the reactor has stopped; what the command ends with.
     pub(crate) async fn end(&self) -> Result<(), Failure> {
+        // It may be that nobody has had the time to.
+        self.board.close();
         let mut state = self.state.lock().await;
         let deadline = Instant::now() + WORK;
         for running in state.running.iter_mut().rev() {

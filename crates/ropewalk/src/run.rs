@@ -94,15 +94,25 @@ impl Job {
                     daemon.controlled_by(control);
                 }
                 process.ready(&registry)?;
-                let attending =
-                    tokio::spawn(attend(daemon.clone(), process.clone(), signals, ends));
+                let reopening = tokio::spawn(reopen_logs(process.clone(), signals.reopen));
                 tokio::spawn(daemon.clone().close_when_stopping());
-                running.await?;
-                attending.abort();
-                tokio::select! {
+                let others = (signals.hangup, signals.upgrade);
+                let running = async {
+                    let ended = running.await;
+                    if ended.is_err() {
+                        // What attends to it must end, too.
+                        reactor.stop().await;
+                    }
+                    ended
+                };
+                let (ended, ()) = tokio::join!(running, attend(&daemon, &process, others, ends));
+                ended?;
+                let ended = tokio::select! {
                     ended = daemon.end() => ended,
                     _ = forced => Ok(()),
-                }
+                };
+                reopening.abort();
+                ended
             };
             let ended = ended.await;
             // Last: who asked for the end waits for this.
@@ -175,8 +185,22 @@ impl Signals {
     }
 }
 
-/// Attends to signals, to the watchdog and to whoever is told of the end. What comes of it is logged.
-async fn attend(daemon: Arc<Daemon>, process: Arc<Process>, mut signals: Signals, ends: bool) {
+/// Opens logs anew whenever SIGUSR1 comes, also while connections end.
+async fn reopen_logs(process: Arc<Process>, mut signals: Signal) {
+    while signals.recv().await.is_some() {
+        debug!("SIGUSR1: logs are opened anew");
+        process.logs().reopen();
+    }
+}
+
+/// Attends to SIGHUP, to SIGUSR2 and to the watchdog until the reactor begins to stop, and says so to
+/// the service manager. What comes of signals is logged.
+async fn attend(
+    daemon: &Arc<Daemon>,
+    process: &Process,
+    (mut hangups, mut upgrades): (Signal, Signal),
+    ends: bool,
+) {
     let reactor = daemon.reactor().clone();
     let mut stopping = pin!(reactor.stopping());
     let mut watchdog = pin!(async {
@@ -189,7 +213,7 @@ async fn attend(daemon: Arc<Daemon>, process: Arc<Process>, mut signals: Signals
         tokio::select! {
             () = &mut stopping => break,
             () = &mut watchdog => {}
-            _ = signals.hangup.recv() => {
+            _ = hangups.recv() => {
                 if ends {
                     info!("SIGHUP: stopping");
                     let reactor = reactor.clone();
@@ -201,11 +225,7 @@ async fn attend(daemon: Arc<Daemon>, process: Arc<Process>, mut signals: Signals
                 // In a task of its own, lest the watchdog wait for it. It logs what comes of it.
                 tokio::spawn(async move { drop(daemon.reload().await) });
             }
-            _ = signals.reopen.recv() => {
-                debug!("SIGUSR1: logs are opened anew");
-                process.logs().reopen();
-            }
-            _ = signals.upgrade.recv() => {
+            _ = upgrades.recv() => {
                 info!("SIGUSR2: starting a new process");
                 let daemon = daemon.clone();
                 tokio::spawn(async move { drop(daemon.upgrade().await) });
@@ -214,10 +234,6 @@ async fn attend(daemon: Arc<Daemon>, process: Arc<Process>, mut signals: Signals
     }
     if let Some(notify) = process.notify() {
         notify.stopping();
-    }
-    // A signal more changes nothing, save for the logs.
-    while signals.reopen.recv().await.is_some() {
-        process.logs().reopen();
     }
 }
 
