@@ -9,6 +9,7 @@ mod machine;
 mod measure;
 mod reload;
 mod report;
+mod tls;
 mod wrk;
 
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ enum Suite {
     Reload,
     /// Ours as a client, beside hyper-util and curl
     HttpClient,
+    /// Handshakes and bulk over TLS 1.3, beside nginx
+    HttpTls,
 }
 
 /// How much is measured, with what, and where things lie.
@@ -113,6 +116,7 @@ pub fn run(options: &Options) -> Result<bool> {
             Suite::Reload => {
                 ("reload", reload::TITLE, reload::ABOUT, reload::measure(&plan, files)?)
             }
+            Suite::HttpTls => ("http-tls", tls::TITLE, tls::ABOUT, tls::measure(&plan, files)?),
         };
         let quick = options.quick;
         let page = Page { name, title, about, scenarios, goals, rounds: plan.rounds, quick };

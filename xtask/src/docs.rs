@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cargo::{self, cargo};
-use crate::process;
+use crate::process::{self, Scratch};
 
 #[derive(Args)]
 pub struct Options {
@@ -21,7 +21,7 @@ pub struct Options {
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 pub fn run(options: &Options) -> Result<bool> {
-    let problems = if options.book { book()? } else { problems()? };
+    let problems = if options.book { [book()?, units()?].concat() } else { problems()? };
     for problem in &problems {
         println!("{problem}");
     }
@@ -35,6 +35,7 @@ pub fn run(options: &Options) -> Result<bool> {
 pub fn problems() -> Result<Vec<String>> {
     let mut problems = rustdoc()?;
     problems.extend(book()?);
+    problems.extend(units()?);
     problems.extend(generated()?);
     Ok(problems)
 }
@@ -63,6 +64,32 @@ fn prints(binary: &Path, arguments: &[&str], want: &str) -> Result<Option<String
     let well = ran.status.success() && ran.out().contains(want);
     let said = process::tail(&ran.err(), 200).to_owned();
     Ok((!well).then(|| format!("ropewalk {}: no {want:?} in it: {said}", arguments.join(" "))))
+}
+
+/// What systemd, where it is installed, says of the units in docs, with a program that is here in the
+/// place of ours; and what makes it call the service less than safe.
+fn units() -> Result<Vec<String>> {
+    let Some(analyze) = process::find("systemd-analyze") else { return Ok(Vec::new()) };
+    let scratch = Scratch::new("units")?;
+    let names = ["ropewalk.service", "ropewalk.socket"];
+    for name in names {
+        let text = fs::read_to_string(crate::root().join("docs").join(name))?;
+        scratch.write(name, text.replace("/usr/local/bin/ropewalk", "/bin/true"))?;
+    }
+    let [service, socket] = names.map(|name| scratch.join(name));
+    let mut problems = Vec::new();
+    let mut verify = Command::new(&analyze);
+    let ran = process::run(verify.args(["verify", "--man=no"]).arg(&service).arg(socket), LIMIT)?;
+    if !ran.status.success() || !ran.all().trim().is_empty() {
+        problems.push(format!("systemd-analyze verify: {}", ran.all().trim()));
+    }
+    let mut security = Command::new(&analyze);
+    security.args(["security", "--offline=yes", "--threshold=15", "--no-pager"]).arg(&service);
+    let ran = process::run(&security, LIMIT)?;
+    if !ran.status.success() {
+        problems.push(format!("systemd-analyze security: {}", process::tail(&ran.all(), 200)));
+    }
+    Ok(problems)
 }
 
 /// The pages: those at the top and those in docs.

@@ -12,6 +12,7 @@ mod report;
 mod sites;
 mod stop;
 mod tls;
+mod upgrade;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -48,6 +49,8 @@ pub enum Group {
     Http,
     /// Transports and endpoints: TLS, Unix sockets, PROXY protocol, SOCKS, through `ropewalk forward`
     Core,
+    /// One process taking over from another under the load of wrk
+    Upgrade,
 }
 
 impl Group {
@@ -55,6 +58,7 @@ impl Group {
         match self {
             Self::Http => "http",
             Self::Core => "core",
+            Self::Upgrade => "upgrade",
         }
     }
 }
@@ -179,6 +183,7 @@ pub fn matrix(options: &Options) -> Result<Vec<Row>> {
         match group {
             Group::Http => http::run(&mut lab)?,
             Group::Core => core::run(&mut lab)?,
+            Group::Upgrade => upgrade::run(&mut lab)?,
         }
     }
     Ok(lab.rows)

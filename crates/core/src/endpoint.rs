@@ -69,6 +69,7 @@ mod connect;
 mod dialogue;
 mod exec;
 mod failure;
+mod handover;
 mod http_connect;
 mod inherited;
 mod layers;
@@ -97,6 +98,7 @@ use listener::{Single, Step};
 pub use bound::Bound;
 pub use exec::Exec;
 pub use failure::Failure;
+pub use handover::Handed;
 pub use http_connect::HttpConnect;
 pub use inherited::Systemd;
 pub use layers::{CustomLeaf, Leaf, Wrapper};
@@ -234,7 +236,7 @@ impl Endpoint {
     pub fn rebind(&self, bound: &Bound) -> io::Result<Bound> {
         let opened = self.0.is_for_listening().and_then(|()| {
             let (steps, layers) = self.steps(Some(bound))?;
-            Bound::new(bound.copies()?, steps, layers)
+            bound.with_layers(steps, layers)
         });
         opened.map_err(|error| Failure::wrap(Wanted::Listen, self.redacted(), error))
     }
@@ -253,7 +255,12 @@ impl Endpoint {
         self.0.is_for_listening()?;
         // Certificates first: a mistake there must not have opened a port.
         let (steps, layers) = self.steps(None)?;
-        Bound::new(self.sockets()?, steps, layers)
+        let name = self.name();
+        let sockets = match self.0.registry.claim(&name) {
+            inherited if inherited.is_empty() => self.sockets()?,
+            inherited => self.adopt(inherited)?,
+        };
+        Bound::new(name.into(), sockets, steps, layers)
     }
 
     /// The layers innermost first, and what each does with a connection. A layer that `before` has,

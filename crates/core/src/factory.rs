@@ -115,6 +115,29 @@ pub enum Refusal {
     Other(Cow<'static, str>),
 }
 
+impl Refusal {
+    /// The kinds there are, as [`kind`](Self::kind) names them.
+    pub const KINDS: [&str; 5] =
+        ["too_many", "too_many_from_address", "too_fast", "denied", "other"];
+
+    /// The kind, in a word that does not change, for counters.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        Self::KINDS[self.place()]
+    }
+
+    /// Its place in [`KINDS`](Self::KINDS).
+    pub(crate) fn place(&self) -> usize {
+        match self {
+            Self::TooMany => 0,
+            Self::TooManyFromAddress => 1,
+            Self::TooFast => 2,
+            Self::Denied => 3,
+            Self::Other(_) => 4,
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

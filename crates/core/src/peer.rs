@@ -21,6 +21,7 @@ struct Inner {
     local: Address,
     received: AtomicU64,
     sent: AtomicU64,
+    leaving: AtomicBool,
     stopping: AtomicBool,
     waker: AtomicWaker,
     /// Dropped when the connection ends, whatever ends it.
@@ -37,6 +38,7 @@ impl Peer {
             local,
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            leaving: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             held: Mutex::new(Vec::new()),
@@ -85,22 +87,35 @@ impl Peer {
         drop(held);
     }
 
-    /// Whether the reactor is stopping and the connection should end soon.
+    /// Does `f` with each value of type `T` that is [held](Self::hold).
+    pub fn each_held<T: Any>(&self, f: impl FnMut(&mut T)) {
+        let mut held = self.0.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.iter_mut().filter_map(|guard| guard.downcast_mut()).for_each(f);
+    }
+
+    /// Whether the reactor is stopping or [retiring](crate::Reactor::retire) and the connection should
+    /// end soon.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        self.0.stopping.load(Ordering::Acquire)
+        self.0.leaving.load(Ordering::Acquire)
     }
 
     /// Tells the connection that the reactor is stopping.
     pub(crate) fn stop(&self) {
+        self.leave();
         self.0.stopping.store(true, Ordering::Release);
         self.0.waker.wake();
+    }
+
+    /// Tells the connection that what it answers next should be the last. An idle one is left in peace.
+    pub(crate) fn leave(&self) {
+        self.0.leaving.store(true, Ordering::Release);
     }
 
     /// Asks to be woken when the reactor stops; whether it is stopping already.
     pub(crate) fn poll_stopping(&self, cx: &Context<'_>) -> bool {
         self.0.waker.register(cx.waker());
-        self.is_stopping()
+        self.0.stopping.load(Ordering::Acquire)
     }
 
     // Only the connection itself counts, so a load and a store will do.

@@ -5,26 +5,29 @@
 //!
 //! ```text
 //!  running ──▶ draining: nothing is accepted; idle connections say goodbye and end; busy ones go on
-//!                 │  all have ended, or the grace is over
-//!                 ▼
-//!              stopped: what is left is aborted
+//!     │           ▲  │  all have ended, or the grace is over
+//!     ▼           │  ▼
+//!  leaving ───────┘ stopped: what is left is aborted
+//!  another process accepts now; idle connections may ask once more
 //! ```
 
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::endpoint::{self, Endpoint, Registry};
+use crate::endpoint::{self, Endpoint, Listener, Registry};
 use crate::{Deferred, Factory, Peer, Transport};
 
 mod accept;
+mod handover;
 mod listening;
 mod workers;
 
@@ -47,6 +50,7 @@ pub enum Workers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Running,
+    Leaving,
     Draining,
     Stopped,
 }
@@ -68,6 +72,8 @@ struct Inner {
     peers: Mutex<HashMap<u64, Peer>>,
     /// How many things the reactor waits for when it drains: connections and accept loops.
     busy: watch::Sender<usize>,
+    /// What is accepted on, for as long as it is.
+    listeners: Mutex<Vec<Weak<Listener>>>,
 }
 
 /// What can be set before a reactor is made.
@@ -122,6 +128,7 @@ impl Builder {
             next_id: AtomicU64::new(1),
             peers: Mutex::default(),
             busy: watch::Sender::new(0),
+            listeners: Mutex::default(),
         };
         Ok(Reactor { inner: Arc::new(inner) })
     }
@@ -242,19 +249,26 @@ impl Reactor {
     /// # Errors
     /// When signals cannot be listened to.
     pub async fn run(&self) -> io::Result<()> {
-        use tokio::signal::unix::{SignalKind, signal};
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut phase = self.inner.phase.subscribe();
-        tokio::select! {
-            _ = interrupt.recv() => info!("SIGINT: stopping"),
-            _ = terminate.recv() => info!("SIGTERM: stopping"),
-            _ = phase.wait_for(|phase| *phase != Phase::Running) => {}
-        }
+        let signalled = tokio::select! {
+            _ = phase.wait_for(|phase| *phase >= Phase::Draining) => false,
+            name = named(&mut interrupt, &mut terminate) => {
+                info!("{name}: stopping");
+                true
+            }
+        };
+        let insisted = async {
+            if !signalled {
+                let name = named(&mut interrupt, &mut terminate).await;
+                info!("{name}: stopping already");
+            }
+            named(&mut interrupt, &mut terminate).await;
+        };
         tokio::select! {
             () = self.stop() => {}
-            _ = interrupt.recv() => self.abort(),
-            _ = terminate.recv() => self.abort(),
+            () = insisted => self.abort(),
         }
         Ok(())
     }
@@ -296,7 +310,7 @@ impl Reactor {
     /// Begins to stop, without waiting.
     fn drain(&self) {
         self.inner.phase.send_if_modified(|phase| {
-            let begins = *phase == Phase::Running;
+            let begins = *phase < Phase::Draining;
             if begins {
                 *phase = Phase::Draining;
             }
@@ -312,13 +326,7 @@ impl Reactor {
         self.inner.phase.send_replace(Phase::Stopped);
     }
 
-    /// Waits until the reactor has begun to stop. Cancel-safe.
-    pub async fn stopping(&self) {
-        // An error cannot be: the sender is here.
-        let _ = self.inner.phase.subscribe().wait_for(|phase| *phase != Phase::Running).await;
-    }
-
-    /// Whether the reactor has begun to stop.
+    /// Whether the reactor has begun to stop or to [retire](Self::retire).
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         *self.inner.phase.borrow() != Phase::Running
@@ -348,15 +356,29 @@ impl Inner {
     fn enter(self: &Arc<Self>, peer: Peer, ledger: Arc<Ledger>) -> Entered {
         self.peers().insert(peer.id(), peer.clone());
         // Noted first, then asked: a stop in between reaches it one way or the other.
-        if *self.phase.borrow() != Phase::Running {
-            peer.stop();
+        match *self.phase.borrow() {
+            Phase::Running => {}
+            Phase::Leaving => peer.leave(),
+            Phase::Draining | Phase::Stopped => peer.stop(),
         }
         ledger.enter(&peer);
         Entered { inner: self.clone(), peer, ledger }
     }
 
+    fn listeners(&self) -> MutexGuard<'_, Vec<Weak<Listener>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// The name of the signal that comes.
+async fn named(interrupt: &mut Signal, terminate: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
     }
 }
 

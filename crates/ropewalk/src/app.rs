@@ -16,9 +16,12 @@ use crate::exit::{self, Code, Failure};
 use crate::forward::Forward;
 use crate::get::Get;
 use crate::kind::{Entry, Kind};
+use crate::logfile::LogFile;
 use crate::logging;
+use crate::operations::{Options, Start};
 use crate::pages;
 use crate::run::Job;
+use crate::upgrade;
 use crate::web::Web;
 
 /// A command with services: those of `ropewalk`, and any others.
@@ -100,16 +103,25 @@ impl App {
         }
         let Cli { global, command } = Cli::from_arg_matches(matches).map_err(usage)?;
         match command {
-            cli::Command::Run { file } => self.run(&file, global),
             cli::Command::Get(args) => {
                 let get = Get::new(*args, &global)?;
-                logging::start(&global)?;
+                logging::start(&global, None)?;
                 get.run()
+            }
+            cli::Command::Run { file, options } => {
+                Start::with(|start| self.run(&file, options.absolute(), global, start))
             }
             cli::Command::Check { file } => self.check(&file),
             cli::Command::Init { file } => config::init(&file),
             cli::Command::Reload(which) => control::reload(&which),
             cli::Command::Stop(which) => control::stop(&which),
+            cli::Command::Upgrade { pidfile, timeout, which } => {
+                let pid = match pidfile {
+                    Some(pidfile) => upgrade::ask(&pidfile, timeout)?,
+                    None => control::upgrade(&which, timeout)?,
+                };
+                exit::print(format!("process {pid} has taken over\n").as_bytes())
+            }
             cli::Command::Status { json, which } => control::status(&which, json),
             cli::Command::Keys => exit::print(config::reference(&self.kinds).as_bytes()),
             cli::Command::Completions { shell } => pages::completions(self.command(), shell),
@@ -122,7 +134,18 @@ impl App {
         if process.print_config {
             return exit::print(config.print().as_bytes());
         }
-        let levels = logging::start(&global)?;
+        Start::with(|start| self.serve(config, process, global, start))
+    }
+
+    fn serve(
+        &self,
+        config: Config,
+        process: Process,
+        global: Global,
+        start: Start,
+    ) -> Result<(), Failure> {
+        let log = global.log_file.as_ref().map(LogFile::new);
+        let levels = logging::start(&global, log.as_ref())?;
         let control_named = process.control.is_some();
         let job = Job {
             source: Source::Options(Box::new(config.clone())),
@@ -132,24 +155,39 @@ impl App {
             levels,
             control: process.control,
             control_named,
+            start,
+            log,
         };
         job.run(config)
     }
 
     /// All services of a file.
-    fn run(&self, file: &Path, global: Global) -> Result<(), Failure> {
+    fn run(
+        &self,
+        file: &Path,
+        options: Options,
+        mut global: Global,
+        start: Start,
+    ) -> Result<(), Failure> {
+        // What is given here is relative to where we are now.
+        global.log_file = global.log_file.map(|path| std::path::absolute(&path).unwrap_or(path));
         let file = enter(file)?;
-        let config = Config::read(&file, &self.kinds).map_err(|all| Failure::several(&all))?;
-        let levels = logging::start(&config.globals.log.under(&global))?;
+        let source = Source::File(file, Box::new(options));
+        let config = source.read(&self.kinds).map_err(|all| Failure::several(&all))?;
+        let under = config.globals.log.under(&global);
+        let log = under.log_file.as_ref().map(LogFile::new);
+        let levels = logging::start(&under, log.as_ref())?;
         let named = config.globals.control.socket.clone();
         let job = Job {
-            source: Source::File(file),
+            source,
             kinds: self.kinds.clone(),
             registry: self.registry.clone(),
             global,
             levels,
             control_named: named.is_some(),
             control: Some(named.unwrap_or_else(control::standard)),
+            start,
+            log,
         };
         job.run(config)
     }
@@ -171,13 +209,15 @@ impl App {
 
 /// What the options of a process mean.
 pub(crate) fn globals(process: &Process, global: &Global) -> Globals {
-    Globals {
+    let mut globals = Globals {
         workers: process.workers,
         grace: process.grace,
         log: global.into(),
         control: control::Settings { socket: process.control.clone() },
         ..Globals::default()
-    }
+    };
+    process.options.over(&mut globals);
+    globals
 }
 
 /// Goes to the folder of a file, to which what is in it is relative; the file's absolute path.

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use serde::{Deserialize, Serialize};
 
+use crate::operations::Options;
 use crate::values;
 
 /// The whole command line.
@@ -22,7 +23,8 @@ use crate::values;
         `tls:443:cert=site.pem:key=site.key`, `unix:/run/x.sock`, `systemd:web`, `stdio:`, and \
         around others `proxy:`, `socks5:HOST:PORT:`, `http-connect:HOST:PORT:`.",
     after_help = "SIGTERM and SIGINT end open connections in order; a second one ends them at once. SIGHUP \
-        has the file and certificates read again.\n\
+        has the file and certificates read again, SIGUSR1 log files opened anew, SIGUSR2 a new \
+        process take over.\n\
         Exit codes are those of sysexits.h: 64 usage, 66 no input, 68 unknown host, 69 unavailable, 70 software, \
         71 system, 73 cannot create, 74 input or output, 75 try again later, \
         76 protocol, 77 no permission, 78 configuration.",
@@ -52,6 +54,9 @@ pub enum Command {
         /// The file
         #[arg(value_name = "FILE", default_value = crate::config::FILE)]
         file: PathBuf,
+        /// What stands before what the file says of the process.
+        #[command(flatten)]
+        options: Options,
     },
     /// Fetch what is at a URL by HTTP, or send something there
     ///
@@ -79,6 +84,27 @@ pub enum Command {
     Reload(Controlled),
     /// Stop a running command, and wait until it has ended
     Stop(Controlled),
+    /// Have a running command replaced by what lies at its program's place now
+    ///
+    /// The new process takes over what is listened on, and the old one ends with its connections; no
+    /// connection is refused. When the new one cannot start, the old one goes on. SIGUSR2 to the process
+    /// does the same.
+    Upgrade {
+        /// The file with its process id, as --pidfile of it says, where it has no control socket
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "control"])]
+        pidfile: Option<PathBuf>,
+        /// For how many seconds to wait for the new process
+        #[arg(
+            long,
+            value_name = "SECONDS",
+            value_parser = values::seconds,
+            default_value = "60"
+        )]
+        timeout: Duration,
+        /// Which command.
+        #[command(flatten)]
+        which: Controlled,
+    },
     /// Show the services of a running command, their listeners and connections
     Status {
         /// Print JSON
@@ -128,7 +154,10 @@ pub struct Process {
     /// For how many seconds busy connections may go on after SIGTERM
     #[arg(long, value_name = "SECONDS", value_parser = values::seconds, default_value = "30")]
     pub grace: Duration,
-    /// A socket for `ropewalk reload`, `status` and `stop`, made with mode 0600 [default of `run`:
+    /// Who the process is, what names it, and how it is replaced.
+    #[command(flatten)]
+    pub options: Options,
+    /// A socket for `ropewalk reload`, `status`, `stop` and `upgrade`, made with mode 0600 [default of `run`:
     /// ropewalk.sock in $XDG_RUNTIME_DIR, or in /run]
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
@@ -155,9 +184,12 @@ pub struct Global {
         conflicts_with_all = ["verbose", "quiet"]
     )]
     pub log_level: Option<String>,
-    /// How to log, on standard error [default: text on a terminal, else json]
+    /// How to log [default: text on a terminal, else json]
     #[arg(long, global = true, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
+    /// Log to this file instead of standard error; SIGUSR1 opens it anew
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
     /// Show what comes (<) and goes (>) on each connection, secrets left out
     #[arg(long, global = true)]
     pub wire: bool,

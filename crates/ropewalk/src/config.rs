@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   grace = 30                       before all sections: what the process does
-//!   [log] [limits] [control]         once each: for all services
+//!   [log] [limits] [control] …       once each: for all services
 //!   [[web]] [[forward]] …            a service each; its keys are the long options of `ropewalk web`
 //!   [web.limits]                     the limits of the one above
 //! ```
@@ -25,9 +25,8 @@ use crate::control;
 use crate::exit::{Code, Failure};
 use crate::guard::Limits;
 use crate::kind::{Entry, Settings};
-use crate::logging;
 use crate::problem::Place;
-use crate::values;
+use crate::{logging, metrics, privileges, upgrade, values};
 use document::Document;
 
 pub(crate) use init::init;
@@ -50,14 +49,26 @@ pub struct Globals {
     /// For how many seconds busy connections may go on when the command, or what they came by, stops.
     #[serde(with = "values::in_seconds")]
     pub grace: Duration,
+    /// Whom to become when all ports are open: a user, by name or number. A change needs a restart, as
+    /// that of the next two does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The group to go with it; by default the user's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The file that the process id is written to, and that a second instance finds locked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pidfile: Option<PathBuf>,
     /// What is logged, and how.
     pub log: logging::Settings,
     /// Limits of services that say nothing of their own.
     pub limits: Limits,
     /// Where `ropewalk reload`, `status` and `stop` are heard.
     pub control: control::Settings,
-    // Seam: further sections of the process (user, group, pidfile, metrics) are fields here, read and
-    // printed like these; `run.rs` has the places where they are called.
+    /// Where figures can be asked for.
+    pub metrics: metrics::Settings,
+    /// How the process is replaced.
+    pub upgrade: upgrade::Settings,
 }
 
 impl Default for Globals {
@@ -65,10 +76,23 @@ impl Default for Globals {
         Self {
             workers: None,
             grace: GRACE,
+            user: None,
+            group: None,
+            pidfile: None,
             log: logging::Settings::default(),
             limits: Limits::default(),
             control: control::Settings::default(),
+            metrics: metrics::Settings::default(),
+            upgrade: upgrade::Settings::default(),
         }
+    }
+}
+
+impl Globals {
+    /// Whom the process is to become.
+    #[must_use]
+    pub fn privileges(&self) -> privileges::Settings {
+        privileges::Settings { user: self.user.clone(), group: self.group.clone() }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The control socket: how `ropewalk reload`, `status` and `stop` talk to a running command.
+//! The control socket: how `ropewalk reload`, `status`, `stop` and `upgrade` talk to a running command.
 //!
 //! A line of JSON each way. Whoever may write to the socket may do all of it, so it is made with mode
 //! 0600: its owner and root.
@@ -6,6 +6,7 @@
 //! ```text
 //!   {"do":"reload"}    {"reloaded":{"said":["web at 127.0.0.1:8080", …]}}
 //!   {"do":"status"}    {"status":{"pid":…,"services":[…]}}
+//!   {"do":"upgrade"}   {"upgraded":{"pid":…}}, of the process that has taken over
 //!   {"do":"stop"}      "stopping", and the end of the connection when all has ended
 //!                      {"failed":["ropewalk.toml:3: …", …]}
 //! ```
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ropewalk_core::endpoint::{Endpoint, Unix};
+use ropewalk_core::endpoint::{Bound, Endpoint, Registry, Unix};
 use ropewalk_core::{
     BoxError, Connection, Factory, LineOut, Lines, Peer, Protocol, Reactor, Refusal, Wire,
 };
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
 
-pub(crate) use client::{reload, status, stop};
+pub(crate) use client::{reload, status, stop, upgrade};
 
 /// The longest line, in bytes: some ten thousand services.
 const LINE: usize = 8 * 1024 * 1024;
@@ -62,6 +63,8 @@ pub enum Request {
     Reload,
     /// Tell what runs.
     Status,
+    /// Hand everything over to a new process, as on SIGUSR2.
+    Upgrade,
     /// End, as on SIGTERM.
     Stop,
 }
@@ -78,6 +81,11 @@ pub enum Answer {
     },
     /// What runs.
     Status(Box<Status>),
+    /// Another process has taken over.
+    Upgraded {
+        /// Which.
+        pid: u32,
+    },
     /// It ends; when it has, so does the connection.
     Stopping,
     /// It was not done, and nothing has changed; what is wrong, one line each.
@@ -159,12 +167,17 @@ impl<H: Handler> Factory for Server<H> {
     }
 }
 
-/// Listens on the control socket, in a reactor of its own: it is to answer while the other one drains.
-pub(crate) async fn listen(path: &Path, handler: impl Handler) -> io::Result<Reactor> {
-    let reactor = Reactor::builder().grace(Duration::from_secs(1)).build()?;
+/// Opens the control socket. Whoever connects waits until it is served.
+pub(crate) fn bind(path: &Path, registry: &Registry) -> io::Result<Bound> {
     let mut unix = Unix::new(path);
     unix.mode = Some(0o600);
-    reactor.listen(Endpoint::new(unix), Server(handler)).await?;
+    Endpoint::new(unix).with_registry(registry).bind()
+}
+
+/// Answers there, in a reactor of its own: it is to answer while the other one drains.
+pub(crate) async fn serve(bound: Bound, handler: impl Handler) -> io::Result<Reactor> {
+    let reactor = Reactor::builder().grace(Duration::from_secs(1)).build()?;
+    reactor.serve(bound, Server(handler)).await?;
     Ok(reactor)
 }
 

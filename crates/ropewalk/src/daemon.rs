@@ -9,14 +9,15 @@
 //! refused meanwhile: a second accept loop begins on it, with the new settings, and the first one ends.
 //! Connections stay with the settings they began with. What is gone from the file drains.
 
+mod board;
 mod handler;
 mod running;
+mod succession;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use ropewalk_core::Reactor;
 use ropewalk_core::endpoint::Registry;
@@ -29,11 +30,14 @@ use crate::cli::Global;
 use crate::config::{Config, Globals};
 use crate::exit::{Code, Failure};
 use crate::kind::Entry;
+use crate::logfile::Logs;
 use crate::logging::{self, Levels, NOTICE};
+use crate::metrics::Metrics;
+use crate::operations::{self, Options, Process};
 use crate::problem::Place;
 use crate::stage::{Draft, Ending, Scene, Stage};
-use crate::status::Status;
-use running::{Retired, Running, Served};
+use board::Board;
+use running::{Running, Served};
 
 pub(crate) use handler::Controls;
 
@@ -45,8 +49,8 @@ const WORK: Duration = Duration::from_secs(10);
 pub(crate) enum Source {
     /// The command line, which stays as it is; certificates may change.
     Options(Box<Config>),
-    /// A file, by its absolute path.
-    File(PathBuf),
+    /// A file, by its absolute path, and the options that stand before what it says.
+    File(PathBuf, Box<Options>),
 }
 
 /// All that runs in a process.
@@ -58,13 +62,14 @@ pub(crate) struct Daemon {
     levels: Option<Levels>,
     reactor: Reactor,
     ending: Ending,
-    begun: Instant,
-    /// One reload at a time.
+    process: Arc<Process>,
+    metrics: Metrics,
+    /// For those who only look.
+    board: Arc<Board>,
+    /// What answers on the control socket.
+    control: OnceLock<Reactor>,
+    /// One reload or upgrade at a time.
     state: tokio::sync::Mutex<State>,
-    /// For those who only look; replaced by each reload.
-    shown: Mutex<Shown>,
-    reloads: AtomicU64,
-    failed: AtomicU64,
 }
 
 #[derive(Default)]
@@ -77,18 +82,16 @@ struct State {
     retiring: Vec<JoinHandle<()>>,
 }
 
-#[derive(Default)]
-struct Shown {
-    services: Vec<running::View>,
-    retired: Vec<Arc<Retired>>,
-}
-
 impl Source {
     /// What is to run.
     pub(crate) fn read(&self, kinds: &[Entry]) -> Result<Config, Vec<Failure>> {
         match self {
             Self::Options(config) => Ok(Config::clone(config)),
-            Self::File(path) => Config::read(path, kinds),
+            Self::File(path, options) => {
+                let mut config = Config::read(path, kinds)?;
+                options.over(&mut config.globals);
+                Ok(config)
+            }
         }
     }
 }
@@ -105,9 +108,13 @@ pub(crate) fn rehearse(config: &Config, registry: &Registry) -> Vec<Failure> {
         open: Vec::new(),
         seen: HashSet::new(),
         ending: Ending::default(),
+        metrics: None,
+        logs: Logs::default(),
     };
     let mut problems = log_problem(config);
-    problems.extend(set(config, scene, &HashMap::new()).err().unwrap_or_default());
+    problems.extend(operations::identity(&config.globals, &config.place).err());
+    let metrics = Metrics::new(Default::default, Logs::default());
+    problems.extend(set(config, scene, &HashMap::new(), &metrics).err().unwrap_or_default());
     problems
 }
 
@@ -118,12 +125,23 @@ fn log_problem(config: &Config) -> Vec<Failure> {
     understood.map_err(failure).err().into_iter().collect()
 }
 
+/// A service as it is to be begun.
+struct Drafted {
+    kind: &'static str,
+    name: String,
+    draft: Draft,
+}
+
+/// What figures are served by: no service of the file, but it is begun, reloaded and ended as one.
+const METRICS: &str = "metrics";
+
 /// Puts all services on a stage.
 fn set(
     config: &Config,
     scene: Scene,
     tallies: &HashMap<String, Tally>,
-) -> Result<Vec<Draft>, Vec<Failure>> {
+    metrics: &Metrics,
+) -> Result<Vec<Drafted>, Vec<Failure>> {
     let mut stage = Stage::new(scene);
     let mut drafts = Vec::new();
     let mut problems = Vec::new();
@@ -138,7 +156,15 @@ fn set(
                 place => place.failure("", failure.code(), failure.to_string()),
             });
         }
-        drafts.push(stage.enter("", &Place::Options, Tally::default()));
+        let draft = stage.enter("", &Place::Options, Tally::default());
+        drafts.push(Drafted { kind: service.kind, name: service.name.clone(), draft });
+    }
+    if config.globals.metrics.listen.is_some() {
+        stage.enter(METRICS, &config.place, Tally::default());
+        config.globals.metrics.start(&mut stage, metrics);
+        problems.extend(stage.problems());
+        let draft = stage.enter("", &Place::Options, Tally::default());
+        drafts.push(Drafted { kind: METRICS, name: METRICS.to_owned(), draft });
     }
     if problems.is_empty() { Ok(drafts) } else { Err(problems) }
 }
@@ -150,7 +176,15 @@ impl Daemon {
         registry: Registry,
         (global, levels): (Global, Option<Levels>),
         reactor: Reactor,
+        process: Arc<Process>,
     ) -> Self {
+        let file = match &source {
+            Source::Options(_) => None,
+            Source::File(path, _) => Some(path.display().to_string()),
+        };
+        let board = Arc::new(Board::new(file, reactor.clone()));
+        let seen = board.clone();
+        let metrics = Metrics::new(move || seen.seen(), process.logs().clone());
         Self {
             source,
             kinds,
@@ -159,11 +193,11 @@ impl Daemon {
             levels,
             reactor,
             ending: Ending::default(),
-            begun: Instant::now(),
+            process,
+            metrics,
+            board,
+            control: OnceLock::new(),
             state: tokio::sync::Mutex::default(),
-            shown: Mutex::default(),
-            reloads: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
         }
     }
 
@@ -186,16 +220,22 @@ impl Daemon {
     /// Reads everything again. What is returned has been logged as well.
     pub(crate) async fn reload(&self) -> Result<Vec<String>, Vec<Failure>> {
         let mut state = self.state.lock().await;
+        if let Some(notify) = self.process.notify() {
+            notify.reloading();
+        }
         let result = self.reload_in(&mut state).await;
+        if let Some(notify) = self.process.notify() {
+            // Whatever has come of it: it serves.
+            notify.ready();
+        }
+        self.board.reloaded(result.is_ok());
         match &result {
             Ok(said) => {
-                self.reloads.fetch_add(1, Ordering::Relaxed);
                 for line in said {
                     info!(target: NOTICE, "{line}");
                 }
             }
             Err(failures) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
                 for failure in failures {
                     error!("not reloaded: {failure}");
                 }
@@ -205,7 +245,7 @@ impl Daemon {
     }
 
     async fn reload_in(&self, state: &mut State) -> Result<Vec<String>, Vec<Failure>> {
-        if self.reactor.is_stopping() {
+        if self.reactor.is_stopping() || self.process.has_handed_over() {
             return Err(vec![Failure::new(Code::Unavailable, "it is stopping")]);
         }
         let config = self.source.read(&self.kinds)?;
@@ -226,7 +266,11 @@ impl Daemon {
     }
 
     /// Opens what is not open yet, away from the threads that serve: names are resolved and files read.
-    async fn stage(&self, state: &mut State, config: &Config) -> Result<Vec<Draft>, Vec<Failure>> {
+    async fn stage(
+        &self,
+        state: &mut State,
+        config: &Config,
+    ) -> Result<Vec<Drafted>, Vec<Failure>> {
         for service in &config.services {
             state.tallies.entry(service.name.clone()).or_default();
         }
@@ -240,9 +284,13 @@ impl Daemon {
             open: state.running.iter().flat_map(Running::sockets).collect(),
             seen: HashSet::new(),
             ending: self.ending.clone(),
+            metrics: config.globals.metrics.listen.as_ref().map(|_| self.metrics.clone()),
+            logs: self.process.logs().clone(),
         };
         let (config, tallies) = (config.clone(), state.tallies.clone());
-        let staged = tokio::task::spawn_blocking(move || set(&config, scene, &tallies)).await;
+        let metrics = self.metrics.clone();
+        let set = move || set(&config, scene, &tallies, &metrics);
+        let staged = tokio::task::spawn_blocking(set).await;
         staged.unwrap_or_else(|_| {
             let what = "starting a service panicked; please report what was said before";
             Err(vec![Failure::new(Code::Software, what)])
@@ -255,10 +303,17 @@ impl Daemon {
         state: &mut State,
         opened: Opened,
     ) -> Result<Vec<String>, Vec<Failure>> {
-        let Opened { config, drafts } = opened;
+        let Opened { config, mut drafts } = opened;
         let mut said = Vec::new();
+        for Drafted { draft, .. } in &mut drafts {
+            for log in &draft.logs {
+                let writer = self.process.logs().open(log).map_err(|failure| vec![failure])?;
+                // Last, so that what writes to it ends before it.
+                draft.kept.push(Mutex::new(Box::new(writer)));
+            }
+        }
         let mut begun: Vec<Vec<Served>> = Vec::new();
-        for draft in &drafts {
+        for Drafted { draft, .. } in &drafts {
             match running::serve(&draft.listeners, &self.reactor).await {
                 Ok(served) => begun.push(served),
                 Err(error) => {
@@ -271,13 +326,12 @@ impl Daemon {
         for running in &mut old {
             running.stop_work(Instant::now() + WORK).await;
         }
-        for ((service, draft), served) in config.services.iter().zip(drafts).zip(begun) {
+        for (Drafted { kind, name, draft }, served) in drafts.into_iter().zip(begun) {
             for (listener, served) in draft.listeners.iter().zip(&served) {
                 if served.is_new() {
                     said.extend(listener.says());
                 }
             }
-            let (kind, name) = (service.kind, service.name.clone());
             let running =
                 Running::begin((kind, name), draft, served, &mut old, &self.reactor).await;
             state.running.push(running);
@@ -286,9 +340,9 @@ impl Daemon {
         said.extend(self.retire(state, old, config.globals.grace));
         state.tallies.retain(|name, _| config.names().any(|other| other == name));
         state.globals = config.globals;
-        self.shown().services = state.running.iter().map(Running::view).collect();
+        self.board.show(state.running.iter().map(Running::view).collect());
         if self.reactor.is_stopping() {
-            self.close();
+            self.board.close();
         }
         Ok(said)
     }
@@ -300,7 +354,7 @@ impl Daemon {
         for running in old {
             let retired = Arc::new(running.retire());
             said.extend(retired.says());
-            self.shown().retired.push(retired.clone());
+            self.board.retire(retired.clone());
             let handle = retired.end(Instant::now() + grace);
             state.retiring.push(tokio::spawn(async move {
                 let left = handle.await;
@@ -312,42 +366,28 @@ impl Daemon {
         said
     }
 
-    fn shown(&self) -> std::sync::MutexGuard<'_, Shown> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What runs. Waits for nothing.
-    pub(crate) fn status(&self) -> Status {
-        let mut shown = self.shown();
-        shown.retired.retain(|retired| !retired.has_ended());
-        let uptime = self.begun.elapsed().as_secs();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let file = match &self.source {
-            Source::Options(_) => None,
-            Source::File(path) => Some(path.display().to_string()),
-        };
-        Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            file,
-            since: now.saturating_sub(uptime),
-            uptime,
-            stopping: self.reactor.is_stopping(),
-            reloads: self.reloads.load(Ordering::Relaxed),
-            failed_reloads: self.failed.load(Ordering::Relaxed),
-            services: shown.services.iter().map(running::View::status).collect(),
-            draining: shown.retired.iter().flat_map(|retired| retired.status()).collect(),
-        }
+    /// What there is to be seen.
+    pub(crate) fn board(&self) -> &Board {
+        &self.board
     }
 
     /// Closes all sockets when the reactor has begun to stop, so that whoever connects is refused.
     pub(crate) async fn close_when_stopping(self: Arc<Self>) {
         self.reactor.stopping().await;
-        self.close();
+        self.board.close();
     }
 
-    fn close(&self) {
-        self.shown().services.iter().for_each(running::View::close);
+    /// Ends what answers on the control socket.
+    pub(crate) async fn end_control(&self) {
+        if let Some(control) = self.control.get() {
+            control.stop().await;
+        }
+    }
+
+    /// Notes what answers on the control socket, which goes to the next process, too.
+    pub(crate) fn controlled_by(&self, control: Reactor) {
+        // There is one only.
+        let _ = self.control.set(control);
     }
 
     pub(crate) fn reactor(&self) -> &Reactor {
@@ -356,6 +396,8 @@ impl Daemon {
 
     /// Ends the work of all services, when the reactor has stopped; what the command ends with.
     pub(crate) async fn end(&self) -> Result<(), Failure> {
+        // It may be that nobody has had the time to.
+        self.board.close();
         let mut state = self.state.lock().await;
         let deadline = Instant::now() + WORK;
         for running in state.running.iter_mut().rev() {
@@ -375,7 +417,7 @@ impl Daemon {
 /// What was opened, before anything is begun.
 pub(crate) struct Opened {
     config: Config,
-    drafts: Vec<Draft>,
+    drafts: Vec<Drafted>,
 }
 
 /// What a reload cannot change.
@@ -385,6 +427,10 @@ fn fixed(old: &Globals, new: &Globals) -> Vec<String> {
         (old.workers != new.workers, "workers"),
         (old.control != new.control, "control.socket"),
         (old.log.format != new.log.format, "log.format"),
+        (old.log.file != new.log.file, "log.file"),
+        (old.user != new.user, "user"),
+        (old.group != new.group, "group"),
+        (old.pidfile != new.pidfile, "pidfile"),
     ]
     .into_iter()
     .filter(|(changed, _)| *changed)

@@ -165,7 +165,7 @@ fn table_of<K: Kind>(option: &str) -> Option<String> {
 /// When something is.
 pub fn verify<K: Kind>() {
     let taken = Cli::command().get_subcommands().any(|command| command.get_name() == K::NAME);
-    let sections = ["log", "limits", "control"].contains(&K::NAME);
+    let sections = ["log", "limits", "control", "metrics", "upgrade"].contains(&K::NAME);
     assert!(!taken && !sections, "`{}` means something else", K::NAME);
     let command = K::augment_args(Command::new(K::NAME).no_binary_name(true));
     command.clone().debug_assert();

@@ -47,6 +47,10 @@
 //! }
 //! ```
 //!
+//! Around services is the [process](operations): who it is ([`privileges`]), what names it
+//! ([`pidfile`]), who is told of it ([`notify`], [`metrics`]), where its logs go ([`logfile`]) and how
+//! it is replaced while it serves ([`upgrade`]).
+//!
 //! # The map
 //!
 //! | module | what it is |
@@ -57,7 +61,9 @@
 //! | [`get`] | a client: what is at a URL |
 //! | [`cli`], [`exit`], [`logging`], [`pages`] | arguments, exit codes, logs, generated pages |
 //! | [`control`], [`status`] | what a running command is asked, and what it says of itself |
-//! | [`guard`], [`values`], [`run`] | limits, values of options, the process |
+//! | [`guard`], [`values`] | limits, values of options |
+//! | [`run`], [`operations`] | from settings to the end of the process; in which order |
+//! | [`privileges`], [`pidfile`], [`notify`], [`logfile`], [`metrics`], [`upgrade`] | what the process does beside serving |
 
 pub mod access_log;
 mod app;
@@ -70,13 +76,20 @@ pub mod forward;
 pub mod get;
 pub mod guard;
 pub mod kind;
+pub mod logfile;
 pub mod logging;
+pub mod metrics;
+pub mod notify;
+pub mod operations;
 pub mod pages;
+pub mod pidfile;
+pub mod privileges;
 pub mod problem;
 pub mod relay;
 pub mod run;
 pub mod stage;
 pub mod status;
+pub mod upgrade;
 pub mod values;
 pub mod web;
 

@@ -1,18 +1,21 @@
-//! Logs, on standard error: text for people, JSON for programs.
+//! Logs, on standard error or in a file: text for people, JSON for programs.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::panic;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tracing::{Event, Level, Subscriber, error};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::cli::{Global, LogFormat};
 use crate::exit::{Code, Failure};
+use crate::logfile::LogFile;
 
 /// The target of what a person who starts a server wants to read first: as text, it is shown without
 /// time and level.
@@ -36,6 +39,9 @@ pub struct Settings {
     /// How to log; by default text on a terminal, else JSON. A change needs a restart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<LogFormat>,
+    /// A file to log to instead of standard error. A change needs a restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
     /// Show what comes and goes on each connection, secrets left out.
     pub wire: bool,
 }
@@ -48,6 +54,7 @@ impl Settings {
         Global {
             log_level: if silent { self.level.clone() } else { global.log_level.clone() },
             log_format: global.log_format.or(self.format),
+            log_file: global.log_file.clone().or_else(|| self.file.clone()),
             wire: global.wire || self.wire,
             ..global.clone()
         }
@@ -63,7 +70,8 @@ impl From<&Global> for Settings {
             (None, false, 1) => Some(format!("debug,{BELOW}")),
             (None, false, _) => Some(format!("trace,{BELOW}")),
         };
-        Self { level, format: global.log_format, wire: global.wire }
+        let file = global.log_file.clone();
+        Self { level, format: global.log_format, file, wire: global.wire }
     }
 }
 
@@ -95,18 +103,23 @@ pub fn check(levels: &str) -> Result<(), String> {
     understood(levels).map(drop)
 }
 
-/// Begins to log as the options say, panics among the rest. To be called once per process; when
-/// somebody else logs already, it leaves that as it is. Logs may be changed by what is returned.
+/// Begins to log as the options say, panics among the rest, to `file` or to standard error. To be
+/// called once per process; when somebody else logs already, it leaves that as it is. Logs may be
+/// changed by what is returned. The file keeps what comes until it is [opened](LogFile::open).
 ///
 /// # Errors
 /// When `--log-level` cannot be understood.
-pub fn start(global: &Global) -> Result<Levels, Failure> {
+pub fn start(global: &Global, file: Option<&LogFile>) -> Result<Levels, Failure> {
     let filter = filter(global)?;
-    let terminal = io::stderr().is_terminal();
+    let terminal = file.is_none() && io::stderr().is_terminal();
+    let output = match file {
+        Some(file) => BoxMakeWriter::new(file.clone()),
+        None => BoxMakeWriter::new(io::stderr),
+    };
     let standard = if terminal { LogFormat::Text } else { LogFormat::Json };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(output)
         // Whoever reads our standard error may leave without ending us.
         .log_internal_errors(false);
     let (levels, started) = match global.log_format.unwrap_or(standard) {

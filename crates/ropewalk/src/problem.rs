@@ -52,8 +52,12 @@ impl Place {
     pub fn of(&self, key: &str) -> String {
         match self {
             Self::Options => {
-                let option = key.split(['[', '.']).next().unwrap_or(key);
-                format!("--{}", key.strip_prefix("limits.").unwrap_or(option))
+                let option = match key.split_once('.') {
+                    Some(("limits", option)) => option.to_owned(),
+                    Some((section @ ("log" | "upgrade"), key)) => format!("{section}-{key}"),
+                    _ => key.split(['[', '.']).next().unwrap_or(key).to_owned(),
+                };
+                format!("--{option}")
             }
             Self::Section(section) => {
                 let (line, name) = (section.line(key), section.name.as_str());
@@ -104,6 +108,8 @@ mod tests {
             (Place::Options, "listen", "--listen"),
             (Place::Options, "listen[1]", "--listen"),
             (Place::Options, "limits.rate", "--rate"),
+            (Place::Options, "log.level", "--log-level"),
+            (Place::Options, "metrics.listen", "--metrics"),
             (section("web"), "listen", "r.toml:3: web.listen"),
             (section("web"), "listen[0]", "r.toml:3: web.listen[0]"),
             (section("web"), "listen[1]", "r.toml:5: web.listen[1]"),

@@ -1,9 +1,11 @@
 //! From settings to the end of the process: the runtime, the reactor, the signals.
 //!
 //! ```text
-//!   open all sockets ─▶ drop privileges ─▶ begin ─▶ ready ─▶ … SIGHUP: reload … ─▶ drain ─▶ end
-//!                        └──────── seams: what belongs there is called at these places
+//!   open all sockets ─▶ pidfile, drop privileges ─▶ begin ─▶ ready ─▶ … signals … ─▶ drain ─▶ end
+//!                                                              SIGHUP: reload; SIGUSR1: logs anew;
+//!                                                              SIGUSR2: a new process takes over
 //! ```
+//! What belongs to the process is done by [`operations`](crate::operations), in this order.
 
 use std::future::poll_fn;
 use std::io::{self, IsTerminal};
@@ -15,7 +17,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ropewalk_core::endpoint::Registry;
+use ropewalk_core::endpoint::{Bound, Registry};
 use ropewalk_core::{BoxError, Connection, Factory, Peer, Reactor, Refusal, Workers};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -28,7 +30,9 @@ use crate::control;
 use crate::daemon::{Controls, Daemon, Source};
 use crate::exit::{Code, Failure};
 use crate::kind::Entry;
+use crate::logfile::LogFile;
 use crate::logging::Levels;
+use crate::operations::{Process, Start};
 
 /// What a process is to do.
 pub(crate) struct Job {
@@ -41,6 +45,10 @@ pub(crate) struct Job {
     pub(crate) control: Option<PathBuf>,
     /// Whether it cannot do without.
     pub(crate) control_named: bool,
+    /// What the process before has left.
+    pub(crate) start: Start,
+    /// Where it logs to, if not to standard error.
+    pub(crate) log: Option<LogFile>,
 }
 
 impl Job {
@@ -50,6 +58,8 @@ impl Job {
     /// When one of them does not start: then none has; or what a service has put as the end.
     pub(crate) fn run(self, config: Config) -> Result<(), Failure> {
         let globals = &config.globals;
+        let process = Process::begin(globals, &config.place, &self.registry, self.start, self.log)?;
+        let process = Arc::new(process);
         let plan = Plan {
             workers: globals.workers,
             grace: globals.grace,
@@ -57,56 +67,81 @@ impl Job {
         };
         // Who closes the terminal of a command typed there means to end it.
         let ends = matches!(self.source, Source::Options(_)) && io::stderr().is_terminal();
-        plan.run_to_end(async |reactor: &Reactor, running| {
+        let ended = plan.run_to_end(async |reactor: &Reactor, running| {
             let logs = (self.global, Some(self.levels));
-            let daemon = Daemon::new(self.source, self.kinds, self.registry, logs, reactor.clone());
+            let registry = self.registry.clone();
+            let daemon = Daemon::new(
+                self.source,
+                self.kinds,
+                self.registry,
+                logs,
+                reactor.clone(),
+                process.clone(),
+            );
             let daemon = Arc::new(daemon);
-            // From now on it does not end the process.
-            let hangups = signal(SignalKind::hangup())?;
+            // From now on they do not end the process.
+            let signals = Signals::new()?;
             let forced = tokio::spawn(second_signal(reactor.clone()));
             let several = |failures: Vec<Failure>| Failure::several(&failures);
             let opened = daemon.open(config).await.map_err(several)?;
-            // Bound before a connection is accepted: who finds the socket finds all of it.
-            let control = listen(self.control, self.control_named, &daemon).await?;
+            let control = open_control(self.control, self.control_named, &registry)?;
+            process.bound()?;
             let ended = async {
-                // Seam: the pidfile is written, and privileges are dropped, here: all sockets are open.
                 daemon.begin(opened).await.map_err(several)?;
-                // Seam: ready (sd_notify READY=1); `Daemon::reload` is where RELOADING=1 belongs.
-                let hangups = tokio::spawn(on_hangup(hangups, daemon.clone(), ends));
+                if let Some(control) = control {
+                    // Not before: who is answered there finds all of it.
+                    let control = control::serve(control, Controls(daemon.clone())).await?;
+                    daemon.controlled_by(control);
+                }
+                process.ready(&registry)?;
+                let reopening = tokio::spawn(reopen_logs(process.clone(), signals.reopen));
                 tokio::spawn(daemon.clone().close_when_stopping());
-                running.await?;
-                // Seam: what is to be said when it has begun to end waits for `Reactor::stopping`.
-                hangups.abort();
-                tokio::select! {
+                let others = (signals.hangup, signals.upgrade);
+                let running = async {
+                    let ended = running.await;
+                    if ended.is_err() {
+                        // What attends to it must end, too.
+                        reactor.stop().await;
+                    }
+                    ended
+                };
+                let (ended, ()) = tokio::join!(running, attend(&daemon, &process, others, ends));
+                ended?;
+                let ended = tokio::select! {
                     ended = daemon.end() => ended,
                     _ = forced => Ok(()),
-                }
+                };
+                reopening.abort();
+                ended
             };
             let ended = ended.await;
-            if let Some(control) = control {
-                // Last: who asked for the end waits for this.
-                control.stop().await;
-            }
+            // Last: who asked for the end waits for this.
+            daemon.end_control().await;
             ended
-        })
+        });
+        process.end();
+        ended
     }
 }
 
-/// Listens on the control socket. One that was not asked for by name may be missing.
-async fn listen(
+/// Opens the control socket. One that was not asked for by name may be missing.
+fn open_control(
     path: Option<PathBuf>,
     named: bool,
-    daemon: &Arc<Daemon>,
-) -> Result<Option<Reactor>, Failure> {
+    registry: &Registry,
+) -> Result<Option<Bound>, Failure> {
     let Some(path) = path else { return Ok(None) };
-    match control::listen(&path, Controls(daemon.clone())).await {
-        Ok(reactor) => Ok(Some(reactor)),
+    match control::bind(&path, registry) {
+        Ok(bound) => Ok(Some(bound)),
         Err(error) if named || error.kind() == io::ErrorKind::AddrInUse => {
             let what = format!("{error}; or name another with [control] socket, or --control");
             Err(Failure::new(Failure::bind(&error).code(), what))
         }
         Err(error) => {
-            warn!("{error}: `ropewalk reload`, `status` and `stop` will not reach this process");
+            warn!(
+                "{error}: `ropewalk reload`, `status`, `stop` and `upgrade` will not reach this \
+                 process"
+            );
             Ok(None)
         }
     }
@@ -133,16 +168,72 @@ async fn second_signal(reactor: Reactor) {
     }
 }
 
-/// Reads everything again whenever SIGHUP comes, or ends. What comes of it is logged.
-async fn on_hangup(mut hangups: Signal, daemon: Arc<Daemon>, ends: bool) {
-    while hangups.recv().await.is_some() {
-        if ends {
-            info!("SIGHUP: stopping");
-            return daemon.reactor().stop().await;
+/// The signals that are attended to while it runs.
+struct Signals {
+    hangup: Signal,
+    reopen: Signal,
+    upgrade: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+            upgrade: signal(SignalKind::user_defined2())?,
+        })
+    }
+}
+
+/// Opens logs anew whenever SIGUSR1 comes, also while connections end.
+async fn reopen_logs(process: Arc<Process>, mut signals: Signal) {
+    while signals.recv().await.is_some() {
+        debug!("SIGUSR1: logs are opened anew");
+        process.logs().reopen();
+    }
+}
+
+/// Attends to SIGHUP, to SIGUSR2 and to the watchdog until the reactor begins to stop, and says so to
+/// the service manager. What comes of signals is logged.
+async fn attend(
+    daemon: &Arc<Daemon>,
+    process: &Process,
+    (mut hangups, mut upgrades): (Signal, Signal),
+    ends: bool,
+) {
+    let reactor = daemon.reactor().clone();
+    let mut stopping = pin!(reactor.stopping());
+    let mut watchdog = pin!(async {
+        match process.notify() {
+            Some(notify) => notify.watchdog(&reactor).await,
+            None => std::future::pending().await,
         }
-        info!("SIGHUP: reloading");
-        // Logged where it is done.
-        let _ = daemon.reload().await;
+    });
+    loop {
+        tokio::select! {
+            () = &mut stopping => break,
+            () = &mut watchdog => {}
+            _ = hangups.recv() => {
+                if ends {
+                    info!("SIGHUP: stopping");
+                    let reactor = reactor.clone();
+                    tokio::spawn(async move { reactor.stop().await });
+                    continue;
+                }
+                info!("SIGHUP: reloading");
+                let daemon = daemon.clone();
+                // In a task of its own, lest the watchdog wait for it. It logs what comes of it.
+                tokio::spawn(async move { drop(daemon.reload().await) });
+            }
+            _ = upgrades.recv() => {
+                info!("SIGUSR2: starting a new process");
+                let daemon = daemon.clone();
+                tokio::spawn(async move { drop(daemon.upgrade().await) });
+            }
+        }
+    }
+    if let Some(notify) = process.notify() {
+        notify.stopping();
     }
 }
 

@@ -12,6 +12,7 @@ use std::any::Any as Anything;
 use std::collections::HashSet;
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +22,8 @@ use ropewalk_core::{Address, BoxError, Factory, Listening, Reactor, Stopping};
 
 use crate::exit::{Code, Failure};
 use crate::guard::{Any, Limits};
+use crate::logfile::{LogFile, Logs};
+use crate::metrics::Metrics;
 use crate::problem::Place;
 use crate::run::Once;
 
@@ -55,6 +58,9 @@ pub(crate) struct Scene {
     /// otherwise the system says so.
     pub(crate) seen: HashSet<String>,
     pub(crate) ending: Ending,
+    /// Where requests are counted, if somebody may ask for figures.
+    pub(crate) metrics: Option<Metrics>,
+    pub(crate) logs: Logs,
 }
 
 /// What a service is to do.
@@ -62,6 +68,8 @@ pub(crate) struct Scene {
 pub(crate) struct Draft {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) works: Vec<Work>,
+    /// Log files, not open yet.
+    pub(crate) logs: Vec<LogFile>,
     /// Dropped when all connections of the service have ended.
     pub(crate) kept: Vec<Kept>,
 }
@@ -169,6 +177,20 @@ impl Stage {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.scene.registry
+    }
+
+    /// Where the service may count its requests or commands; `None` if nobody can ask for figures.
+    #[must_use]
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.scene.metrics.as_ref()
+    }
+
+    /// A log in a file, of whatever `kind`: opened when the service begins, with the privileges that
+    /// the process has then, and anew on SIGUSR1.
+    pub fn log_file(&mut self, kind: &'static str, path: &Path) -> LogFile {
+        let log = self.scene.logs.file(kind, path);
+        self.draft.logs.push(log.clone());
+        log
     }
 
     /// Where what ends the whole command is put.

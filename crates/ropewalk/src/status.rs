@@ -58,8 +58,14 @@ pub struct Listener {
     pub certificate: Option<String>,
     /// Connections that are open, those from before a reload among them.
     pub connections: u64,
-    /// Connections since it was opened.
+    /// Connections since it was opened, refused ones among them.
     pub accepted: u64,
+    /// Connections that were not let in.
+    pub refused: u64,
+    /// Connections that ended in the TLS handshake.
+    pub unserved: u64,
+    /// Connections that ended with an error.
+    pub failed: u64,
     /// Connections whose handler panicked.
     pub panicked: u64,
     /// Bytes received, above TLS.

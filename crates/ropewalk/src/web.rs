@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ropewalk_core::Address;
 use ropewalk_core::endpoint::{Endpoint, Leaf, Registry, Wrapper};
 use ropewalk_http::files::{Cache, Settings};
-use ropewalk_http::{Handler, Server, session};
+use ropewalk_http::{AccessLog as _, Entry, Handler, Server, session};
 use serde::{Deserialize, Serialize};
 
 use crate::access_log::{Format, Log};
@@ -52,6 +52,10 @@ pub struct Web {
     #[arg(long, value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<Format>,
+    /// Log requests to this file instead of standard output; SIGUSR1 opens it anew
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<PathBuf>,
     /// Files that stand for a folder, the first that is there; may be repeated
     #[arg(long, value_name = "NAME", default_value = INDEX, help_heading = "Files")]
     pub index: Vec<String>,
@@ -105,6 +109,7 @@ impl Default for Web {
             path: ".".into(),
             tls: None,
             log: None,
+            access_log: None,
             index: vec![INDEX.to_owned()],
             no_listing: false,
             dotfiles: false,
@@ -134,8 +139,8 @@ impl Kind for Web {
         let root = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         let opened = opened.and_then(|opened| site.redirect(stage, opened, &sockets));
         let server = match opened {
-            Some(Opened::Folder(files)) => server(stage, log, files)?,
-            Some(Opened::Other(handler)) => server(stage, log, handler)?,
+            Some(Opened::Folder(files)) => self.server(stage, log, files)?,
+            Some(Opened::Other(handler)) => self.server(stage, log, handler)?,
             None => return Ok(()),
         };
         let server = stage.guard("http", &self.limits, &sockets, server);
@@ -149,23 +154,41 @@ impl Kind for Web {
     }
 }
 
-/// The server, with its log if there is to be one.
-fn server(
-    stage: &mut Stage,
-    log: Format,
-    handler: impl Handler,
-) -> Result<Any<session::Server>, Failure> {
-    let server = Server::new(handler);
-    if log == Format::Off || stage.is_rehearsal() {
-        return Ok(Any::new(server));
-    }
-    let (log, writer) = Log::to(log, io::stdout())?;
-    // What it still holds is written when the service has ended.
-    stage.keep(writer);
-    Ok(Any::new(server.access_log(log)))
-}
-
 impl Web {
+    /// The server, with its log and figures if there are to be any.
+    fn server(
+        &self,
+        stage: &mut Stage,
+        format: Format,
+        handler: impl Handler,
+    ) -> Result<Any<session::Server>, Failure> {
+        let server = Server::new(handler);
+        if stage.is_rehearsal() {
+            return Ok(Any::new(server));
+        }
+        let log = match (format, &self.access_log) {
+            (Format::Off, _) => None,
+            (format, Some(path)) => Some(Log::to(format, stage.log_file("access", path))?),
+            (format, None) => Some(Log::to(format, io::stdout())?),
+        };
+        let log = log.map(|(log, writer)| {
+            // What it still holds is written when the service has ended.
+            stage.keep(writer);
+            log
+        });
+        let requests = stage.metrics().map(|metrics| metrics.requests(stage.name()));
+        Ok(match (log, requests) {
+            (None, None) => Any::new(server),
+            (Some(log), None) => Any::new(server.access_log(log)),
+            (log, Some(requests)) => Any::new(server.access_log(move |entry: &Entry| {
+                requests.count(entry);
+                if let Some(log) = &log {
+                    log.entry(entry);
+                }
+            })),
+        })
+    }
+
     /// How files are served.
     fn settings(&self) -> Settings {
         self.site().settings(Settings {
@@ -193,6 +216,9 @@ impl Web {
     /// Standard output is for people only when it is a terminal, and not ours when a connection is on
     /// it.
     fn log_format(&self, stage: &mut Stage, sockets: &[Socket]) -> Format {
+        if self.access_log.is_some() {
+            return self.log.unwrap_or(Format::Combined);
+        }
         let taken = sockets.iter().any(|socket| matches!(socket.endpoint().leaf(), Leaf::Stdio));
         match self.log {
             Some(format) if taken && format != Format::Off => {

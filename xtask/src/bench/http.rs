@@ -306,9 +306,14 @@ fn goals(scenarios: &[Scenario]) -> Vec<Goal> {
         bound: Bound::AtMost(most),
         got: cost(title, ours, theirs),
     };
-    let throughput = || {
-        let (ours, theirs) = (of(files::LARGE, WEB)?, of(files::LARGE, NGINX_FILE)?);
+    let throughput = |title: &str| {
+        let (ours, theirs) = (of(title, WEB)?, of(title, NGINX_FILE)?);
         Some(ours.rate.ratio(&theirs.rate))
+    };
+    let faster = |title: &str| Goal {
+        what: format!("{title}: throughput of {WEB} ÷ {NGINX_FILE}"),
+        bound: Bound::AtLeast(1.0),
+        got: throughput(title),
     };
     vec![
         cheaper(SMALL_ONE, HANDLER, HYPER, 1.0),
@@ -317,11 +322,9 @@ fn goals(scenarios: &[Scenario]) -> Vec<Goal> {
         cheaper(SMALL_MANY, HANDLER, NGINX_RETURN, 1.0),
         cheaper(SMALL_PIPELINED, HANDLER, NGINX_RETURN, 1.0),
         cheaper(files::SMALL, WEB, NGINX_FILE, 1.0),
-        Goal {
-            what: format!("{}: throughput of {WEB} ÷ {NGINX_FILE}", files::LARGE),
-            bound: Bound::AtLeast(1.0),
-            got: throughput(),
-        },
+        faster(files::LARGE),
+        faster(files::RANGE),
+        faster(files::RANGES),
     ]
 }
 

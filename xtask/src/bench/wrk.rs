@@ -18,18 +18,22 @@ pub struct Load {
     pub pipelined: u32,
     /// A connection for each request.
     pub close: bool,
+    /// A field that each request has.
+    pub field: Option<&'static str>,
     /// The load stays on the second core; otherwise it shares all of them with the server.
     pub pinned: bool,
 }
 
 impl Load {
     pub const fn of(connections: u32) -> Self {
-        Self { connections, pipelined: 1, close: false, pinned: true }
+        Self { connections, pipelined: 1, close: false, field: None, pinned: true }
     }
 
     /// As a reader would type it.
     pub fn words(&self, seconds: u32) -> String {
-        let arguments = self.arguments(seconds, "tests/peers/pipeline.lua").join(" ");
+        let quoted = |word: String| if word.contains(' ') { format!("'{word}'") } else { word };
+        let arguments = self.arguments(seconds, "tests/peers/pipeline.lua").into_iter().map(quoted);
+        let arguments = arguments.collect::<Vec<_>>().join(" ");
         let depth =
             if self.pipelined > 1 { format!(" -- {}", self.pipelined) } else { String::new() };
         format!("wrk {arguments} URL{depth}")
@@ -40,6 +44,9 @@ impl Load {
             vec!["-t1".to_owned(), format!("-c{}", self.connections), format!("-d{seconds}s")];
         if self.close {
             arguments.extend(["-H".to_owned(), "Connection: close".to_owned()]);
+        }
+        if let Some(field) = self.field {
+            arguments.extend(["-H".to_owned(), field.to_owned()]);
         }
         if self.pipelined > 1 {
             arguments.extend(["-s".to_owned(), script.to_owned()]);

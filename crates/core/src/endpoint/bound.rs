@@ -26,8 +26,12 @@ pub struct Bound {
     /// What the steps were made of, in the same order.
     pub(super) layers: Arc<[Wrapper]>,
     pub(super) local: Vec<Address>,
+    /// What its sockets are known by to another process.
+    pub(super) name: Arc<str>,
     /// Which sibling the next listener gets.
     next: AtomicUsize,
+    /// Between how many listeners the siblings are shared out.
+    share: usize,
 }
 
 /// One address that is listened on.
@@ -45,13 +49,14 @@ pub(super) enum Socket {
 
 impl Bound {
     pub(super) fn new(
+        name: Arc<str>,
         sockets: Vec<Socket>,
         steps: Vec<Step>,
         layers: Vec<Wrapper>,
     ) -> io::Result<Self> {
         let local = sockets.iter().map(Socket::local).collect::<io::Result<_>>()?;
         let (steps, layers) = (steps.into(), layers.into());
-        Ok(Self { sockets, steps, layers, local, next: AtomicUsize::new(0) })
+        Ok(Self { sockets, steps, layers, local, name, next: AtomicUsize::new(0), share: 1 })
     }
 
     /// Sees to it that there are `count` sockets on each TCP or UDP address, between which the kernel
@@ -66,6 +71,7 @@ impl Bound {
     /// # Errors
     /// The system's. Sockets made so far are kept.
     pub fn spread(&mut self, count: usize) -> io::Result<()> {
+        self.share = count.max(1);
         for socket in &mut self.sockets {
             match socket {
                 Socket::Tcp(siblings, Some(tcp)) => {
@@ -98,9 +104,11 @@ impl Bound {
     /// Outside of a tokio runtime with I/O enabled.
     pub fn listener(&self) -> io::Result<Listener> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let live =
-            self.sockets.iter().map(|socket| socket.live(turn)).collect::<io::Result<_>>()?;
-        Ok(Listener::new(live, self.steps.clone(), self.local.clone()))
+        let mut live = Vec::with_capacity(self.sockets.len());
+        for socket in &self.sockets {
+            live.extend(socket.live(turn, self.share)?);
+        }
+        Ok(Listener::new(live, self.steps.clone(), self.local.clone(), self.name.clone()))
     }
 
     /// The UDP sockets, non-blocking, one for each local address; each call gets the next of those
@@ -122,13 +130,19 @@ impl Bound {
     /// # Errors
     /// When descriptors have run out.
     pub fn try_clone(&self) -> io::Result<Self> {
-        let sockets = self.copies()?;
         let (steps, layers) = (self.steps.clone(), self.layers.clone());
-        Ok(Self { sockets, steps, layers, local: self.local.clone(), next: AtomicUsize::new(0) })
+        self.over_the_same(steps, layers)
     }
 
-    pub(super) fn copies(&self) -> io::Result<Vec<Socket>> {
-        self.sockets.iter().map(Socket::try_clone).collect()
+    /// Copies of the same sockets, with other layers.
+    pub(super) fn with_layers(&self, steps: Vec<Step>, layers: Vec<Wrapper>) -> io::Result<Self> {
+        self.over_the_same(steps.into(), layers.into())
+    }
+
+    fn over_the_same(&self, steps: Arc<[Step]>, layers: Arc<[Wrapper]>) -> io::Result<Self> {
+        let sockets = self.sockets.iter().map(Socket::try_clone).collect::<io::Result<_>>()?;
+        let (local, name, next) = (self.local.clone(), self.name.clone(), AtomicUsize::new(0));
+        Ok(Self { sockets, steps, layers, local, name, next, share: self.share })
     }
 
     /// Where it listens, with the port the system chose; at least one address. A name may stand for
@@ -197,18 +211,21 @@ impl Socket {
         })
     }
 
-    fn live(&self, turn: usize) -> io::Result<Live> {
-        Ok(match self {
+    /// What the listener whose turn it is accepts on, one of `share`: more than one where there are
+    /// more siblings than listeners, since each must be accepted on.
+    fn live(&self, turn: usize, share: usize) -> io::Result<Vec<Live>> {
+        Ok(vec![match self {
             Self::Tcp(siblings, tcp) => {
-                let own = match siblings.get(turn) {
-                    None => tcp.as_ref().filter(|tcp| tcp.reuseport),
-                    Some(_) => None,
-                };
+                let live = |socket| Ok(Live::Tcp(tokio::net::TcpListener::from_std(socket)?));
+                let own = siblings.iter().skip(turn).step_by(share);
+                let own: Vec<_> = own.map(TcpListener::try_clone).collect::<io::Result<_>>()?;
+                if !own.is_empty() {
+                    return own.into_iter().map(live).collect();
+                }
                 // Without the privilege to bind once more, a shared socket must do.
-                let own = own.and_then(|tcp| tcp.sibling(&siblings[0]).ok());
-                let shared = || siblings[turn % siblings.len()].try_clone();
-                let socket = own.map_or_else(shared, Ok)?;
-                Live::Tcp(tokio::net::TcpListener::from_std(socket)?)
+                let more = tcp.as_ref().filter(|tcp| tcp.reuseport);
+                let more = more.and_then(|tcp| tcp.sibling(&siblings[0]).ok());
+                live(more.map_or_else(|| siblings[turn % siblings.len()].try_clone(), Ok)?)?
             }
             Self::Unix(socket, unlink) => {
                 let socket = tokio::net::UnixListener::from_std(socket.try_clone()?)?;
@@ -221,7 +238,7 @@ impl Socket {
             Self::Memory(inbox) => Live::Memory(inbox.clone()),
             Self::Single(single, _) => Live::Single(single.clone()),
             Self::Source(source) => Live::Source(source.clone()),
-        })
+        }])
     }
 }
 

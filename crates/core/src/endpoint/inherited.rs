@@ -130,11 +130,17 @@ pub(super) enum Adopted {
 
 /// A copy of descriptor `fd` with `FD_CLOEXEC` and in non-blocking mode, as what it is.
 pub(super) fn adopt(fd: RawFd) -> io::Result<Adopted> {
-    let wrong = |what: &str| {
-        let what = format!("file descriptor {fd} is {what}");
-        Err(io::Error::new(io::ErrorKind::InvalidInput, what))
-    };
-    let Ok(socket) = duplicate(fd) else { return wrong("not open") };
+    let number = format!("file descriptor {fd}");
+    match duplicate(fd) {
+        Ok(socket) => recognize(socket, &number),
+        Err(_) => Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{number} is not open"))),
+    }
+}
+
+/// A socket, in non-blocking mode from now on, as what it is. `name` is for errors.
+pub(super) fn recognize(socket: OwnedFd, name: &str) -> io::Result<Adopted> {
+    let wrong =
+        |what: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is {what}")));
     let Ok(kind) = sockopt::socket_type(&socket) else { return wrong("not a socket") };
     let family = sockopt::socket_domain(&socket)?;
     let inet = family == AddressFamily::INET || family == AddressFamily::INET6;

@@ -18,9 +18,11 @@ use crate::{Address, Transport, tls};
 /// Accepts the connections of one endpoint, in one runtime.
 #[derive(Debug)]
 pub struct Listener {
-    live: Vec<Live>,
+    pub(super) live: Vec<Live>,
     steps: Arc<[Step]>,
     local: Vec<Address>,
+    /// What its sockets are known by to another process.
+    pub(super) name: Arc<str>,
 }
 
 /// One address that is accepted on.
@@ -28,10 +30,7 @@ pub struct Listener {
 pub(super) enum Live {
     Tcp(tokio::net::TcpListener),
     /// The path is removed when the last listener on it is dropped.
-    Unix(
-        tokio::net::UnixListener,
-        #[expect(dead_code, reason = "held for its drop")] Option<Arc<Unlink>>,
-    ),
+    Unix(tokio::net::UnixListener, Option<Arc<Unlink>>),
     Memory(Arc<Inbox>),
     Single(Arc<Mutex<Option<Single>>>),
     Source(Arc<dyn Source>),
@@ -52,8 +51,13 @@ pub(super) enum Step {
 }
 
 impl Listener {
-    pub(super) fn new(live: Vec<Live>, steps: Arc<[Step]>, local: Vec<Address>) -> Self {
-        Self { live, steps, local }
+    pub(super) fn new(
+        live: Vec<Live>,
+        steps: Arc<[Step]>,
+        local: Vec<Address>,
+        name: Arc<str>,
+    ) -> Self {
+        Self { live, steps, local, name }
     }
 
     /// Where it listens, with the port the system chose; the first address if there are several.

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::handover::Handed;
 use super::memory::Names;
 use super::parse::{Arguments, Error, Form, Shape};
 use super::race::{Resolve, SystemResolver};
@@ -60,17 +62,25 @@ pub trait Source: Send + Sync + 'static {
     fn accept(&self) -> BoxFuture<'_, io::Result<Transport>>;
 }
 
-/// What endpoint strings may mean. Cheap to clone: clones share the names in memory.
+/// What endpoint strings may mean. Cheap to clone: clones share the names in memory, and what was
+/// inherited.
 #[derive(Clone)]
 pub struct Registry {
     kinds: Arc<BTreeMap<String, Arc<dyn Kind>>>,
     pub(super) memory: Names,
+    /// Listening sockets of the process before this one, by what they listen for.
+    inherited: Arc<Mutex<Vec<Handed>>>,
     pub(super) resolver: Arc<dyn Resolve>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { kinds: Arc::default(), memory: Names::default(), resolver: Arc::new(SystemResolver) }
+        Self {
+            kinds: Arc::default(),
+            memory: Names::default(),
+            inherited: Arc::default(),
+            resolver: Arc::new(SystemResolver),
+        }
     }
 }
 
@@ -109,6 +119,33 @@ impl Registry {
     pub fn with_resolver(mut self, resolver: impl Resolve) -> Self {
         self.resolver = Arc::new(resolver);
         self
+    }
+
+    /// Keeps the listening socket of another process for the endpoint that it listened for: that will
+    /// use it, in the place of one of its own. Clones share it, so this may come after parsing.
+    pub fn inherit(&self, handed: Handed) {
+        self.inherited().push(handed);
+    }
+
+    /// The inherited sockets that no endpoint has used, and will not any more.
+    #[must_use]
+    pub fn unclaimed(&self) -> Vec<Handed> {
+        std::mem::take(&mut self.inherited())
+    }
+
+    /// Takes the inherited sockets of that name, of the first group that has it.
+    pub(super) fn claim(&self, name: &str) -> Vec<OwnedFd> {
+        let mut inherited = self.inherited();
+        let first = inherited.iter().find(|handed| handed.name == name);
+        let Some(group) = first.map(|handed| handed.group) else { return Vec::new() };
+        let is_it = |handed: &mut Handed| handed.name == name && handed.group == group;
+        let claimed = inherited.extract_if(.., is_it).collect();
+        let claimed: Vec<Handed> = claimed;
+        claimed.into_iter().map(|handed| handed.socket).collect()
+    }
+
+    fn inherited(&self) -> MutexGuard<'_, Vec<Handed>> {
+        self.inherited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn kind(&self, name: &str) -> Option<&dyn Kind> {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -116,18 +117,26 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 pub(super) struct Unlink {
     path: PathBuf,
     inode: (u64, u64),
+    /// It has become another process's.
+    left: AtomicBool,
 }
 
 impl Unlink {
-    fn new(path: &Path) -> io::Result<Self> {
+    pub(super) fn new(path: &Path) -> io::Result<Self> {
         // The working directory may change before it is dropped.
-        Ok(Self { path: std::path::absolute(path)?, inode: inode(path)? })
+        let path = std::path::absolute(path)?;
+        Ok(Self { inode: inode(&path)?, path, left: AtomicBool::new(false) })
+    }
+
+    /// The path stays: another process listens on it now.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Ordering::Release);
     }
 }
 
 impl Drop for Unlink {
     fn drop(&mut self) {
-        if inode(&self.path).is_ok_and(|inode| inode == self.inode) {
+        if !*self.left.get_mut() && inode(&self.path).is_ok_and(|inode| inode == self.inode) {
             // Nobody is there to be told, and the next start removes it.
             let _ = fs::remove_file(&self.path);
         }

@@ -19,7 +19,9 @@ pub struct Meter<F> {
 #[derive(Debug, Default)]
 pub struct Counts {
     accepted: AtomicU64,
-    refused: AtomicU64,
+    /// By [`Refusal::KINDS`].
+    refused: [AtomicU64; Refusal::KINDS.len()],
+    unserved: AtomicU64,
     closed: AtomicU64,
     failed: AtomicU64,
     received: AtomicU64,
@@ -36,7 +38,19 @@ impl Counts {
     /// Connections that the factory inside has refused.
     #[must_use]
     pub fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
+        self.refused.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The same by [`Refusal::kind`], all kinds there are.
+    pub fn refused_by_kind(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.refused.iter().map(|count| count.load(Ordering::Relaxed));
+        Refusal::KINDS.into_iter().zip(counts)
+    }
+
+    /// Connections that were accepted and ended before they were served: the TLS handshake has failed.
+    #[must_use]
+    pub fn unserved(&self) -> u64 {
+        self.unserved.load(Ordering::Relaxed)
     }
 
     /// Connections that are open now.
@@ -82,11 +96,17 @@ impl Tap for Counts {
 }
 
 /// An open connection; counts its end when dropped.
-struct Open(Arc<Counts>);
+struct Open {
+    counts: Arc<Counts>,
+    served: bool,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.closed.fetch_add(1, Ordering::Release);
+        if !self.served {
+            self.counts.unserved.fetch_add(1, Ordering::Relaxed);
+        }
+        self.counts.closed.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -115,16 +135,21 @@ impl<F: Factory> Factory for Meter<F> {
 
     fn build(&self, peer: &Peer) -> Result<Self::Protocol, Refusal> {
         let result = self.inner.build(peer);
-        if result.is_ok() {
-            self.counts.accepted.fetch_add(1, Ordering::Release);
-            peer.hold(Open(Arc::clone(&self.counts)));
-        } else {
-            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+        match &result {
+            Ok(_) => {
+                self.counts.accepted.fetch_add(1, Ordering::Release);
+                peer.hold(Open { counts: Arc::clone(&self.counts), served: false });
+            }
+            Err(why) => drop(self.counts.refused[why.place()].fetch_add(1, Ordering::Relaxed)),
         }
         result
     }
 
     async fn serve(&self, mut connection: Connection<Self::Protocol>) -> Result<(), BoxError> {
+        connection.peer().each_held(|open: &mut Open| {
+            // Somebody else may count as well, into counts of its own.
+            open.served |= Arc::ptr_eq(&open.counts, &self.counts);
+        });
         connection.tap(Arc::<Counts>::clone(&self.counts));
         let result = self.inner.serve(connection).await;
         if result.is_err() {
@@ -162,8 +187,16 @@ mod tests {
         check("a refusal", [2, 1, 2, 0, 7, 7]);
         one.leave().await.expect("no error");
         check("an end", [2, 1, 1, 0, 7, 7]);
+        let refused: Vec<_> = counts.refused_by_kind().filter(|(_, count)| *count > 0).collect();
+        assert_eq!((refused, counts.unserved()), (vec![("too_many", 1)], 0));
         two.say("fail").await;
         two.end().await.expect_err("told to");
         check("a failure", [2, 1, 0, 1, 11, 7]);
+        let peer = super::super::testing::peer("192.0.2.1:1");
+        factory.build(&peer).expect("welcome");
+        check("a beginning", [3, 1, 1, 1, 11, 7]);
+        peer.let_go();
+        check("a handshake that failed", [3, 1, 0, 1, 11, 7]);
+        assert_eq!(counts.unserved(), 1);
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn start<F: Factory>(
     };
     if inner.workers.is_empty() {
         let _guard = inner.home.enter();
-        let listener = bound.listener()?;
+        let listener = inner.listens(bound.listener()?);
         let held = Held::new(&listening, inner);
         inner.home.spawn(accept(inner.clone(), listener, factory, held));
         return Ok(listening);
@@ -50,6 +50,7 @@ pub(super) async fn start<F: Factory>(
             match bound.listener() {
                 Ok(listener) => {
                     drop(bound);
+                    let listener = inner.listens(listener);
                     let _ = ready.send(Ok(()));
                     accept(inner, listener, factory, held).await;
                 }
@@ -97,7 +98,12 @@ impl Drop for Busy {
 }
 
 /// Accepts until closed or stopped, then waits for the connections it accepted.
-async fn accept<F: Factory>(inner: Arc<Inner>, listener: Listener, factory: Arc<F>, held: Held) {
+async fn accept<F: Factory>(
+    inner: Arc<Inner>,
+    listener: Arc<Listener>,
+    factory: Arc<F>,
+    held: Held,
+) {
     let (mut phase, mut state) = (inner.phase.subscribe(), held.state.subscribe());
     let mut connections = JoinSet::new();
     let mut exhausted = false;
@@ -121,7 +127,7 @@ async fn accept<F: Factory>(inner: Arc<Inner>, listener: Listener, factory: Arc<
                 Ok(Err(error)) => pause(&listener, &error, &mut exhausted).await,
                 Err(Panicked) => {
                     error!(listener = %listener.local(), "accepting panicked");
-                    held.ledger.failed.store(true, Ordering::Release);
+                    held.ledger.broken.store(true, Ordering::Release);
                     advance(&held.state, State::Closed);
                     break;
                 }
@@ -182,7 +188,8 @@ fn serve<F: Factory>(
         let Some((entered, connection)) = opening.await else { return };
         let serving = turn::counted(entered.peer.id(), factory.serve(connection));
         if let Err(error) = serving.await {
-            let Entered { peer, .. } = &entered;
+            let Entered { peer, ledger, .. } = &entered;
+            ledger.failed.fetch_add(1, Ordering::Relaxed);
             debug!(id = peer.id(), peer = %peer.address(), %error, "the connection failed");
         }
         drop(entered);
@@ -208,6 +215,7 @@ async fn open<F: Factory>(
     let protocol = match factory.build(&peer) {
         Ok(protocol) => protocol,
         Err(why) => {
+            entered.ledger.refuse(&why);
             refuse(&*factory, &why, accepted, &peer).await;
             return None;
         }
@@ -215,6 +223,7 @@ async fn open<F: Factory>(
     match accepted.establish().await {
         Ok(transport) => Some((entered, Connection::with_peer(protocol, transport, peer))),
         Err(error) => {
+            entered.ledger.unserved.fetch_add(1, Ordering::Relaxed);
             debug!(id, peer = %peer.address(), %error, "the handshake failed");
             None
         }

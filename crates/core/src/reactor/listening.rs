@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::{Address, Peer};
+use crate::{Address, Peer, Refusal};
 
 /// A handle to what [`Reactor::listen`](crate::Reactor::listen) began. Dropping it changes nothing.
 pub struct Listening {
@@ -39,6 +39,12 @@ pub struct Totals {
     pub open: u64,
     /// Connections that have come, refused ones among them.
     pub accepted: u64,
+    /// Connections that were not let in, by [`Refusal::KINDS`].
+    pub refused: [u64; Refusal::KINDS.len()],
+    /// Connections that ended before they were served: the TLS handshake has failed.
+    pub unserved: u64,
+    /// Connections whose handler ended with an error.
+    pub failed: u64,
     /// Connections whose handler panicked.
     pub panicked: u64,
     /// Bytes received, those of open connections among them.
@@ -54,6 +60,9 @@ impl std::ops::Add for Totals {
         Self {
             open: self.open + other.open,
             accepted: self.accepted + other.accepted,
+            refused: std::array::from_fn(|kind| self.refused[kind] + other.refused[kind]),
+            unserved: self.unserved + other.unserved,
+            failed: self.failed + other.failed,
             panicked: self.panicked + other.panicked,
             received: self.received + other.received,
             sent: self.sent + other.sent,
@@ -65,9 +74,13 @@ impl std::ops::Add for Totals {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     open: Mutex<Open>,
+    /// By [`Refusal::KINDS`].
+    refused: [AtomicU64; Refusal::KINDS.len()],
+    pub(super) unserved: AtomicU64,
+    pub(super) failed: AtomicU64,
     pub(super) panicked: AtomicU64,
     /// An accept loop panicked.
-    pub(super) failed: AtomicBool,
+    pub(super) broken: AtomicBool,
 }
 
 /// What is open, and the sum of what was.
@@ -93,6 +106,10 @@ impl Ledger {
         if open.draining {
             peer.stop();
         }
+    }
+
+    pub(super) fn refuse(&self, why: &Refusal) {
+        self.refused[why.place()].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn leave(&self, peer: &Peer) {
@@ -174,7 +191,7 @@ impl Listening {
         let mut state = self.state.subscribe();
         // An error cannot be: the sender is here.
         let _ = state.wait_for(|state| *state != State::Open).await;
-        if !self.ledger.failed.load(Ordering::Acquire) {
+        if !self.ledger.broken.load(Ordering::Acquire) {
             std::future::pending::<()>().await;
         }
     }
@@ -182,12 +199,16 @@ impl Listening {
     /// What it has seen. Takes a look at each open connection.
     #[must_use]
     pub fn totals(&self) -> Totals {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let open = self.ledger.open();
         let sum = |count: fn(&Peer) -> u64| open.peers.values().map(count).sum::<u64>();
         Totals {
             open: open.peers.len() as u64,
             accepted: open.accepted,
-            panicked: self.ledger.panicked.load(Ordering::Relaxed),
+            refused: std::array::from_fn(|kind| read(&self.ledger.refused[kind])),
+            unserved: read(&self.ledger.unserved),
+            failed: read(&self.ledger.failed),
+            panicked: read(&self.ledger.panicked),
             received: open.received + sum(Peer::received),
             sent: open.sent + sum(Peer::sent),
         }

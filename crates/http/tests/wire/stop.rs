@@ -70,6 +70,29 @@ async fn idle_connections_end_at_once_and_without_a_word() {
     assert_eq!(stopped.await.unwrap(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_retires_answers_the_idle_once_more_and_says_that_this_was_all() {
+    let reactor = start().await;
+    let (mut idle, mut fresh, mut used) =
+        (dial(&reactor).await, dial(&reactor).await, dial(&reactor).await);
+    assert_eq!(get(&mut used, "GET /at-once").await.text(), "at once");
+    let retired = tokio::spawn({
+        let reactor = reactor.clone();
+        async move { reactor.retire(SECOND).await }
+    });
+    sleep(SECOND / 2).await;
+    for conn in [&mut fresh, &mut used] {
+        let answer = get(conn, "GET /at-once").await;
+        assert_eq!((answer.text(), answer.closes()), ("at once", true));
+        hear(conn).await.expect_err("that was the last");
+    }
+    let begun = Instant::now();
+    assert_eq!(hear(&mut idle).await.unwrap_err(), "ended after 0 bytes");
+    assert_eq!(begun.elapsed(), SECOND / 2);
+    drop((idle, fresh, used));
+    retired.await.unwrap();
+}
+
 /// What is under way when the stop comes, and the answer to it.
 #[tokio::test(start_paused = true)]
 async fn busy_connections_finish_and_say_that_this_was_all() {

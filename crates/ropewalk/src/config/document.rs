@@ -89,7 +89,8 @@ impl<'t> Document<'t> {
         let globals = self.section(&place, table, 0..0, |value| Globals::deserialize(value));
         // A section may be what is missing a letter.
         let names = kinds.iter().map(|kind| kind.name);
-        let known: Vec<&str> = names.chain(["log", "limits", "control"]).collect();
+        let known: Vec<&str> =
+            names.chain(["log", "limits", "control", "metrics", "upgrade"]).collect();
         for (_, failure) in &mut self.problems[before..] {
             failure.amend(|what| widen(what, &known));
         }

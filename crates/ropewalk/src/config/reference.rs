@@ -30,12 +30,13 @@ Times are numbers of seconds. Bytes are numbers, or strings as in `\"2M\"`.
 pub(crate) fn reference(kinds: &[Entry]) -> String {
     let mut text = ABOUT.to_owned();
     let process = Process::augment_args(Command::new("process"));
-    let top = ["workers", "grace"];
+    let top = ["workers", "grace", "user", "group", "pidfile"];
     section(&mut text, "Before all sections", "", options(&process, |name| top.contains(&name)));
     let log = Global::augment_args(Command::new("log"));
     let renamed = |name: &str| match name {
         "log-level" => Some("level"),
         "log-format" => Some("format"),
+        "log-file" => Some("file"),
         "wire" => Some("wire"),
         _ => None,
     };
@@ -47,6 +48,12 @@ pub(crate) fn reference(kinds: &[Entry]) -> String {
     let control = options(&process, |name| name == "control");
     let control = control.iter().map(|row| row.replacen("`control`", "`socket`", 1)).collect();
     section(&mut text, "`[control]`", "", control);
+    let metrics = options(&process, |name| name == "metrics");
+    let metrics = metrics.iter().map(|row| row.replacen("`metrics`", "`listen`", 1)).collect();
+    section(&mut text, "`[metrics]`", "", metrics);
+    let upgrade = options(&process, |name| name.starts_with("upgrade-"));
+    let upgrade = upgrade.iter().map(|row| row.replacen("`upgrade-", "`", 1)).collect();
+    section(&mut text, "`[upgrade]`", "", upgrade);
     for kind in kinds {
         let command = (kind.command)();
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
@@ -112,8 +119,17 @@ fn row(name: &str, arg: &Arg) -> String {
 /// compares them with the page.
 #[cfg(test)]
 pub(super) fn global_keys() -> Vec<(String, Vec<String>)> {
-    let full =
-        super::Globals { workers: std::num::NonZeroUsize::new(1), ..super::Globals::default() };
+    let some = || Some("x".to_owned());
+    let mut full = super::Globals {
+        workers: std::num::NonZeroUsize::new(1),
+        user: some(),
+        group: some(),
+        pidfile: some().map(Into::into),
+        ..super::Globals::default()
+    };
+    full.log.file = some().map(Into::into);
+    full.metrics.listen = some();
+    full.upgrade.program = some().map(Into::into);
     let table = toml::Table::try_from(full).expect("a table of plain values");
     let mut keys = vec![(String::new(), Vec::new())];
     for (key, value) in table {

@@ -64,6 +64,19 @@ fn mistakes_are_told_by_line_and_key_all_at_once() {
         &["r.toml:2: log.lvel: no such key: did you mean `level`?"],
     );
     check("grace = \"soon\"\n[[web]]\n", &["r.toml:1: grace: `soon` is no number of seconds"]);
+    check(
+        "pid-file = \"x\"\n[[web]]\n",
+        &["r.toml:1: pid-file: no such key: did you mean `pidfile`?"],
+    );
+    check("[[web]]\n[metric]\n", &["r.toml:2: metric: no such key: did you mean `metrics`?"]);
+    check(
+        "[upgrade]\ntime = 3\n[[web]]\n",
+        &["r.toml:2: upgrade.time: no such key: did you mean `timeout`?"],
+    );
+    check(
+        "[[web]]\nacces-log = \"x\"\n",
+        &["r.toml:2: web.acces-log: no such key: did you mean `access-log`?"],
+    );
     check("web = 3\n", &["r.toml:1: web: write a section, [[web]], for each"]);
     check(
         "[[web]]\nname = \"one\"\n[[forward]]\nname = \"one\"\nlisten = [\"0\"]\nto = \"1\"\n",
@@ -91,6 +104,16 @@ fn what_cannot_be_is_told_too() {
     check(
         "[[web]]\nlisten = [\"tls:0:cert=self-signed\"]\ntls = \"self-signed\"\n",
         &["r.toml:2: web.listen[0]: tls:tcp:*:0"],
+    );
+    check(
+        "user = \"no such user\"\n[metrics]\nlisten = \"tpc:1\"\n[[web]]\n",
+        &["r.toml:1: user: ", "r.toml:3: metrics.listen: "],
+    );
+    check("group = \"0\"\n[[web]]\n", &["r.toml:1: group: "]);
+    check("[metrics]\nlisten = \"stdio:\"\n[[web]]\n", &["r.toml:2: metrics.listen: stdio: "]);
+    check(
+        "[metrics]\nlisten = \"1\"\n[[web]]\nlisten = [\"1\"]\n",
+        &["r.toml:2: metrics.listen: tcp:*:1: named before"],
     );
     check(
         "[[web]]\nlisten = [\"1\", \"0\", \"0\"]\n[[web]]\nlisten = [\"tcp:1\"]\n",
@@ -192,6 +215,13 @@ fn the_page_of_keys_is_what_is_read() {
     for (name, value) in [
         ("", "workers = 2"),
         ("", "grace = 1"),
+        ("", "user = \"nobody\""),
+        ("", "group = \"nogroup\""),
+        ("", "pidfile = \"x\""),
+        ("log", "file = \"x\""),
+        ("metrics", "listen = \"9090\""),
+        ("upgrade", "program = \"x\""),
+        ("upgrade", "timeout = 5"),
         ("log", "level = \"info\""),
         ("log", "format = \"text\""),
         ("log", "wire = true"),

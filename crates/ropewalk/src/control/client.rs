@@ -16,6 +16,9 @@ use crate::status::Status;
 /// How long an answer may take. Reading a file and its certificates may wait for a disk.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// For how much longer an answer is waited for than what it is about may take.
+const MORE: Duration = Duration::from_secs(5);
+
 type Client = Connection<JsonLines<Answer, Request>>;
 
 /// `ropewalk reload`.
@@ -38,6 +41,17 @@ pub(crate) fn status(which: &Controlled, json: bool) -> Result<(), Failure> {
 pub(crate) fn stop(which: &Controlled) -> Result<(), Failure> {
     match talk(which, Request::Stop)? {
         Answer::Stopping => Ok(()),
+        other => Err(refused(other)),
+    }
+}
+
+/// `ropewalk upgrade`: returns when another process has taken over, which may take `patience` and
+/// some: the id of that.
+pub(crate) fn upgrade(which: &Controlled, patience: Duration) -> Result<u32, Failure> {
+    // A while more, so that the answer says why nothing has come of it.
+    match talk_for(which, Request::Upgrade, patience.saturating_add(MORE))? {
+        Answer::Upgraded { pid } => Ok(pid),
+        Answer::Failed(lines) => Err(Failure::new(Code::Unavailable, lines.join("; "))),
         other => Err(refused(other)),
     }
 }
@@ -71,6 +85,11 @@ fn socket(which: &Controlled) -> PathBuf {
 
 /// Asks, and returns the answer; after a stop, when the connection has ended as well.
 fn talk(which: &Controlled, request: Request) -> Result<Answer, Failure> {
+    talk_for(which, request, PATIENCE)
+}
+
+/// As [`talk`], with an answer that may take so long.
+fn talk_for(which: &Controlled, request: Request, patience: Duration) -> Result<Answer, Failure> {
     let path = socket(which);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -83,7 +102,7 @@ fn talk(which: &Controlled, request: Request) -> Result<Answer, Failure> {
             connection.send(request).await?;
             connection.next().await
         };
-        let answer = tokio::time::timeout(PATIENCE, ask).await;
+        let answer = tokio::time::timeout(patience, ask).await;
         let answer = answer.map_err(|_| failed("it takes too long".into()))?.map_err(failed)?;
         let answer = answer.ok_or_else(|| failed("it has hung up".into()))?;
         if answer == Answer::Stopping {

@@ -13,12 +13,21 @@ pub(crate) struct Controls(pub(crate) Arc<Daemon>);
 impl Handler for Controls {
     async fn handle(&self, request: Request) -> Answer {
         match request {
-            Request::Status => Answer::Status(Box::new(self.0.status())),
+            Request::Status => Answer::Status(Box::new(self.0.board().status())),
             Request::Stop => {
                 info!("stopping: asked to by the control socket");
                 let reactor = self.0.reactor().clone();
                 tokio::spawn(async move { reactor.stop().await });
                 Answer::Stopping
+            }
+            Request::Upgrade => {
+                info!("asked to by the control socket: starting a new process");
+                let daemon = self.0.clone();
+                match tokio::spawn(async move { daemon.upgrade().await }).await {
+                    Ok(Ok(pid)) => Answer::Upgraded { pid },
+                    Ok(Err(failure)) => Answer::Failed(vec![failure.to_string()]),
+                    Err(_) => Answer::Failed(vec!["the upgrade panicked".to_owned()]),
+                }
             }
             Request::Reload => {
                 let daemon = self.0.clone();

@@ -207,6 +207,11 @@ impl Running {
         listeners.chain(self.others.iter().cloned())
     }
 
+    /// Those of work, which nobody accepts on.
+    pub(super) fn others(&self) -> impl Iterator<Item = &Bound> {
+        self.others.iter().map(|(_, bound)| &**bound)
+    }
+
     /// Ends what it does beside its connections.
     pub(super) async fn stop_work(&mut self, deadline: Instant) {
         // What did not stop well has been logged, and has ended none the less.
@@ -343,6 +348,15 @@ impl Retired {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its listeners have seen, by endpoint.
+    pub(super) fn totals(&self) -> impl Iterator<Item = (String, Totals)> {
+        self.listeners.iter().map(|(info, history)| (info.endpoint.clone(), history.totals()))
+    }
+
     /// Whether there is nothing to be told of it any more.
     pub(super) fn has_ended(&self) -> bool {
         self.listeners.iter().all(|(_, history)| history.has_ended())
@@ -369,6 +383,20 @@ impl View {
         self.ports.iter().for_each(Port::close);
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its listeners have seen, by endpoint.
+    pub(super) fn totals(&self) -> impl Iterator<Item = (String, Totals)> {
+        self.listeners.iter().map(|(info, history)| (info.endpoint.clone(), history.totals()))
+    }
+
+    /// Its name, and how often something of it was begun again.
+    pub(super) fn restarts(&self) -> (String, u64) {
+        (self.name.clone(), self.restarts.get())
+    }
+
     pub(super) fn status(&self) -> status::Service {
         status::Service {
             name: self.name.clone(),
@@ -393,6 +421,9 @@ fn listener(info: &Info, history: &History) -> status::Listener {
         certificate: info.certificate.clone(),
         connections: totals.open,
         accepted: totals.accepted,
+        refused: totals.refused.iter().sum(),
+        unserved: totals.unserved,
+        failed: totals.failed,
         panicked: totals.panicked,
         received: totals.received,
         sent: totals.sent,

@@ -1,6 +1,6 @@
 //! What runs, in memory.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ropewalk_core::{BoxError, Connection, Lines, factory};
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ async fn datagrams_keep_their_socket() {
     let text =
         |word: &str| format!("[[datagrams]]\nlisten = [\"udp:127.0.0.1:0\"]\nword = \"{word}\"\n");
     let case = Case::start("datagrams", &text("old")).await;
-    let server = case.daemon.status().services[0].work[0].clone();
+    let server = case.daemon.board().status().services[0].work[0].clone();
     let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
     client.connect(&server).await.expect("an address");
     for (word, last) in [("old", false), ("new", true)] {
@@ -126,7 +126,7 @@ async fn datagrams_keep_their_socket() {
             case.reload(&text("new")).await.expect("all is well");
         }
     }
-    assert_eq!(case.daemon.status().services[0].work, [server]);
+    assert_eq!(case.daemon.board().status().services[0].work, [server]);
     case.daemon.reactor().stop().await;
     case.daemon.end().await.expect("nothing has failed");
 }
@@ -145,9 +145,10 @@ impl Case {
         let kinds = vec![Entry::of::<Probe>(), Entry::of::<Datagrams>()];
         let registry = Registry::default();
         let reactor = Reactor::builder().registry(registry.clone()).build().expect("a runtime");
-        let source = Source::File(path.clone());
+        let source = Source::File(path.clone(), Box::default());
         let config = source.read(&kinds).expect("a file");
-        let daemon = Daemon::new(source, kinds, registry, (Global::default(), None), reactor);
+        let (logs, process) = ((Global::default(), None), Arc::default());
+        let daemon = Daemon::new(source, kinds, registry, logs, reactor, process);
         let opened = daemon.open(config).await.expect("free names");
         daemon.begin(opened).await.expect("free names");
         Self { daemon, path }
@@ -193,14 +194,14 @@ async fn work_that_panics_is_begun_again_and_counted() {
     let case = Case::start("work", text).await;
     tokio::time::pause();
     sleep(Duration::from_secs(60)).await;
-    let service = &case.daemon.status().services[0];
+    let service = &case.daemon.board().status().services[0];
     assert_eq!((service.restarts, service.work.as_slice()), (2, &["ticks".to_owned()][..]));
     tokio::time::resume();
     let (mut one, mut other) = (case.connect("memory:a").await, case.connect("memory:a").await);
     assert_eq!(ask(&mut one, "?").await, "a");
     assert_eq!(ask(&mut other, "panic").await, "", "a panic ends its connection");
     assert_eq!(ask(&mut one, "?").await, "a", "and no other");
-    let service = &case.daemon.status().services[0];
+    let service = &case.daemon.board().status().services[0];
     assert_eq!((service.restarts, service.listeners[0].panicked), (2, 1));
     drop(one);
     case.daemon.reactor().stop().await;
@@ -231,7 +232,7 @@ async fn all_or_nothing() {
     assert!(said[1].contains("no longer at memory:a"), "{said:?}");
     assert_eq!(kept.read(&mut [0; 8]).await.expect("a clean end"), 0, "it was idle");
     case.daemon.reactor().connect("memory:a").await.expect_err("it has drained");
-    let status = case.daemon.status();
+    let status = case.daemon.board().status();
     assert_eq!((status.reloads, status.failed_reloads), (2, 1));
     case.daemon.reactor().stop().await;
     case.daemon.end().await.expect("nothing has failed");

@@ -13,42 +13,42 @@ use rustix::process::Signal;
 use crate::harness::{Ended, Folder, Running, command, connect, get, run, site, status, until};
 
 /// A folder with a site, a file, and a control socket of its own.
-struct Place {
-    folder: Folder,
+pub(crate) struct Place {
+    pub(crate) folder: Folder,
 }
 
 impl Place {
-    fn new(sections: &str) -> Self {
+    pub(crate) fn new(sections: &str) -> Self {
         let place = Self { folder: site() };
         place.write(sections);
         place
     }
 
     /// Writes the file anew. What stands before all sections stays there.
-    fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         let (before, sections) = text.split_at(text.find('[').unwrap_or(0));
         let text = format!("{before}[control]\nsocket = \"control.sock\"\n{sections}");
         fs::write(self.file(), text).expect("a file");
     }
 
-    fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         self.folder.join("ropewalk.toml")
     }
 
-    fn run(&self) -> Running {
+    pub(crate) fn run(&self) -> Running {
         Running::start(&["run", &self.file()])
     }
 
     /// `ropewalk WHAT`, of what runs here.
-    fn ask(&self, what: &[&str]) -> Ended {
+    pub(crate) fn ask(&self, what: &[&str]) -> Ended {
         run(&[what, &[&self.file()]].concat())
     }
 
-    fn reload(&self) -> Ended {
+    pub(crate) fn reload(&self) -> Ended {
         self.ask(&["reload"])
     }
 
-    fn status(&self) -> serde_json::Value {
+    pub(crate) fn status(&self) -> serde_json::Value {
         let ended = self.ask(&["status", "--json"]);
         assert_eq!(ended.code, Some(0), "{}", ended.err);
         serde_json::from_str(&ended.out).expect("JSON")
@@ -81,7 +81,7 @@ fn web(port: u16, more: &str) -> String {
 }
 
 /// Asks on a connection that stays open.
-fn keep(stream: &mut (impl Read + Write), target: &str) -> u16 {
+pub(crate) fn keep(stream: &mut (impl Read + Write), target: &str) -> u16 {
     let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     stream.write_all(request.as_bytes()).expect("it is open");
     let mut head = Vec::new();
