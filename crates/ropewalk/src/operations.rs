@@ -205,21 +205,24 @@ impl Process {
     /// # Errors
     /// When the pidfile that an old process has left cannot be written.
     pub fn ready(&self, registry: &Registry) -> Result<(), Failure> {
-        for handed in registry.unclaimed() {
-            warn!("nobody listens on {} any more; who waits there is turned away", handed.name);
-        }
         if self.identity.is_none() && privileges::is_root() {
             warn!("it runs as root: name an unprivileged user with --user, or the key `user`");
         }
-        let Some(heir) = lock(&self.heir).take() else {
-            self.notify.ready();
-            return Ok(());
-        };
-        self.write_pidfile()?;
-        // The service manager knows already that the service is ready, and hears from the old process
-        // who is the main one now.
-        heir.ready();
-        info!("taken over from the process before");
+        let heir = lock(&self.heir).take();
+        match heir {
+            None => self.notify.ready(),
+            Some(heir) => {
+                self.write_pidfile()?;
+                // The service manager knows already that the service is ready, and hears from the old
+                // process who is the main one now.
+                heir.ready();
+                info!("taken over from the process before");
+            }
+        }
+        // Not before: what fails until then leaves everything to the old process.
+        for handed in registry.unclaimed() {
+            warn!("nobody listens on {} any more; who waits there is turned away", handed.name);
+        }
         Ok(())
     }
 

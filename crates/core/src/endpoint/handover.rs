@@ -69,7 +69,9 @@ impl Endpoint {
                     }
                 }
                 (Adopted::UnixListener(socket), Leaf::Unix(unix)) => {
-                    let unlink = Unlink::new(&unix.path).ok().map(Arc::new);
+                    // Until then the other process may go on, and wants it where it is.
+                    let unlink = Unlink::borrowed(&unix.path).ok().map(Arc::new);
+                    self.0.registry.take_when_settled(unlink.as_ref());
                     adopted.push(Socket::Unix(socket, unlink));
                 }
                 (other, _) => adopted.push(Socket::adopted(other)?),

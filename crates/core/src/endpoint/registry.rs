@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::handover::Handed;
 use super::memory::Names;
 use super::parse::{Arguments, Error, Form, Shape};
 use super::race::{Resolve, SystemResolver};
+use super::unix::Unlink;
 use super::{BoxFuture, layers};
 use crate::{Address, Transport};
 
@@ -70,6 +71,8 @@ pub struct Registry {
     pub(super) memory: Names,
     /// Listening sockets of the process before this one, by what they listen for.
     inherited: Arc<Mutex<Vec<Handed>>>,
+    /// Paths of theirs that are not ours yet.
+    borrowed: Arc<Mutex<Vec<Weak<Unlink>>>>,
     pub(super) resolver: Arc<dyn Resolve>,
 }
 
@@ -79,6 +82,7 @@ impl Default for Registry {
             kinds: Arc::default(),
             memory: Names::default(),
             inherited: Arc::default(),
+            borrowed: Arc::default(),
             resolver: Arc::new(SystemResolver),
         }
     }
@@ -127,10 +131,22 @@ impl Registry {
         self.inherited().push(handed);
     }
 
-    /// The inherited sockets that no endpoint has used, and will not any more.
+    /// The inherited sockets that no endpoint has used, and will not any more. To be called when
+    /// nothing can go wrong any more: from now on the paths of inherited Unix sockets are removed with
+    /// their last listener; until then they stay, since the other process may go on with them.
     #[must_use]
     pub fn unclaimed(&self) -> Vec<Handed> {
+        let borrowed = std::mem::take(&mut *self.borrowed());
+        borrowed.iter().filter_map(Weak::upgrade).for_each(|path| path.take());
         std::mem::take(&mut self.inherited())
+    }
+
+    pub(super) fn take_when_settled(&self, path: Option<&Arc<Unlink>>) {
+        self.borrowed().extend(path.map(Arc::downgrade));
+    }
+
+    fn borrowed(&self) -> MutexGuard<'_, Vec<Weak<Unlink>>> {
+        self.borrowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the inherited sockets of that name, of the first group that has it.

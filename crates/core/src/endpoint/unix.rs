@@ -128,6 +128,19 @@ impl Unlink {
         Ok(Self { inode: inode(&path)?, path, left: AtomicBool::new(false) })
     }
 
+    /// As [`new`](Self::new), of a path that stays another process's until it is
+    /// [taken](Self::take).
+    pub(super) fn borrowed(path: &Path) -> io::Result<Self> {
+        let unlink = Self::new(path)?;
+        unlink.leave();
+        Ok(unlink)
+    }
+
+    /// The path is ours from now on.
+    pub(super) fn take(&self) {
+        self.left.store(false, Ordering::Release);
+    }
+
     /// The path stays: another process listens on it now.
     pub(super) fn leave(&self) {
         self.left.store(true, Ordering::Release);

@@ -164,9 +164,16 @@ fn unix_sockets_stay_where_they_are() {
     let site = site();
     let path = site.join("web.sock");
     let listen = format!("unix:{path}:mode=660");
-    let lineage = Lineage::start_as(env!("CARGO_BIN_EXE_ropewalk"), site, |command| {
+    let mut lineage = Lineage::start_as(env!("CARGO_BIN_EXE_ropewalk"), site, |command| {
         command.args(["--listen", &listen]);
     });
+    // Nor does one that fails after it has taken them over remove them.
+    let (root, moved) = (lineage.site.join("site"), lineage.site.join("moved"));
+    fs::rename(&root, &moved).expect("it is there");
+    lineage.first.signal(Signal::USR2);
+    lineage.first.line("no upgrade");
+    UnixStream::connect(&path).expect("it is there");
+    fs::rename(&moved, &root).expect("it is there");
     for _ in 0..2 {
         lineage.upgrade();
         let stream = UnixStream::connect(&path).expect("it is there");
