@@ -103,13 +103,16 @@ impl App {
         }
         let Cli { global, command } = Cli::from_arg_matches(matches).map_err(usage)?;
         match command {
-            cli::Command::Get(args) => {
-                let get = Get::new(*args, &global)?;
-                logging::start(&global, None)?;
-                get.run()
-            }
             cli::Command::Run { file, options } => {
                 Start::with(|start| self.run(&file, options.absolute(), global, start))
+            }
+            cli::Command::Get(args) => {
+                let get = Get::new(*args, &global)?;
+                let log = global.log_file.as_ref().map(LogFile::new);
+                // Written to its end when dropped.
+                let _writer = log.as_ref().map(LogFile::open).transpose()?;
+                logging::start(&global, log.as_ref())?;
+                get.run()
             }
             cli::Command::Check { file } => self.check(&file),
             cli::Command::Init { file } => config::init(&file),

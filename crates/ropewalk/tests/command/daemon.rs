@@ -195,7 +195,7 @@ fn a_bad_file_changes_nothing_and_says_why() {
     place.write(&web(port, "dotfiles = true"));
     running.signal(Signal::HUP);
     running.line("SIGHUP: reloading");
-    running.line("reloaded");
+    running.line_that_begins("reloaded");
     assert_eq!(status(&get(local(port), "/.hidden").0), 200);
     assert_eq!(keep(&mut kept, "/hello.txt"), 200);
     drop(kept);
@@ -253,7 +253,7 @@ fn a_certificate_is_replaced_by_rubbish_and_then_by_a_good_one() {
 
     place.replace("site.pem", &certificate());
     running.signal(Signal::HUP);
-    running.line("reloaded");
+    running.line_that_begins("reloaded");
     let second = shown();
     assert_ne!(second, first);
     let (_relay, mut new) = over_tls(&place.folder, "second.sock", port, &second);
@@ -408,7 +408,7 @@ fn one_service_from_options_reloads_its_certificate() {
     assert_eq!(first["file"], serde_json::Value::Null);
     place.replace("site.pem", &certificate());
     running.signal(Signal::HUP);
-    running.line("reloaded");
+    running.line_that_begins("reloaded");
     let listener = |told: &serde_json::Value| told["services"][0]["listeners"][0].clone();
     let (first, second) = (listener(&first), listener(&told()));
     assert_ne!(first["certificate"], second["certificate"]);

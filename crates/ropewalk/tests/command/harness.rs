@@ -59,14 +59,23 @@ impl Running {
 
     /// The next line on standard error with `part` in it.
     pub(crate) fn line(&mut self, part: &str) -> String {
+        self.line_with(part, |line| line.contains(part))
+    }
+
+    /// As [`line`](Self::line), where other lines may hold the same words.
+    pub(crate) fn line_that_begins(&mut self, begin: &str) -> String {
+        self.line_with(begin, |line| line.starts_with(begin))
+    }
+
+    fn line_with(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + LIMIT;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let Ok(line) = self.lines.recv_timeout(left) else {
-                panic!("it did not say {part:?}, but:\n{}", self.said.join("\n"));
+                panic!("it did not say {what:?}, but:\n{}", self.said.join("\n"));
             };
             self.said.push(line.clone());
-            if line.contains(part) {
+            if wanted(&line) {
                 return line;
             }
         }

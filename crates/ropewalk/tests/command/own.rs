@@ -64,7 +64,7 @@ fn it_is_a_section_and_reloads() {
     assert_eq!(say(&mut stream, "Ann"), "Hello, Ann!");
     fs::write(&file, text.to_owned() + "words = \"Bye\"\n").expect("a file");
     running.signal(rustix::process::Signal::HUP);
-    running.line("reloaded");
+    running.line_that_begins("reloaded");
     assert_eq!(say(&mut stream, "Ann"), "Hello, Ann!");
     assert_eq!(say(&mut connect(address), "Ben"), "Bye, Ben!");
     fs::write(&file, text.to_owned() + "word = \"Bye\"\n").expect("a file");
