@@ -1,5 +1,6 @@
 //! Measurements: ours and the peers alternately, in one run, on one machine.
 
+mod client;
 mod core;
 mod files;
 mod http;
@@ -54,6 +55,8 @@ enum Suite {
     Reload,
     /// Handshakes and bulk over TLS 1.3, beside nginx
     HttpTls,
+    /// Ours as a client, beside hyper-util and curl
+    HttpClient,
 }
 
 /// How much is measured, with what, and where things lie.
@@ -106,6 +109,9 @@ pub fn run(options: &Options) -> Result<bool> {
         let start = Instant::now();
         let (name, title, about, (scenarios, goals)) = match suite {
             Suite::Core => ("core", core::TITLE, core::ABOUT, core::measure(&plan)?),
+            Suite::HttpClient => {
+                ("http-client", client::TITLE, client::ABOUT, client::measure(&plan, files)?)
+            }
             Suite::Http => ("http", http::TITLE, http::ABOUT, http::measure(&plan, files)?),
             Suite::Reload => {
                 ("reload", reload::TITLE, reload::ABOUT, reload::measure(&plan, files)?)

@@ -3,11 +3,13 @@
 mod clients;
 mod core;
 mod curl;
+mod fetch;
 mod front;
 mod http;
 mod load;
 mod ours;
 mod report;
+mod sites;
 mod stop;
 mod tls;
 mod upgrade;
@@ -43,7 +45,7 @@ pub struct Options {
 /// A part of the matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Group {
-    /// Clients of HTTP and proxies in front, against `ropewalk web`
+    /// Clients of HTTP and proxies in front, against `ropewalk web`; `ropewalk get` from servers
     Http,
     /// Transports and endpoints: TLS, Unix sockets, PROXY protocol, SOCKS, through `ropewalk forward`
     Core,

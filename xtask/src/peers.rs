@@ -50,12 +50,12 @@ pub const TASKSET: Peer = peer("taskset", "util-linux", &["--version"], "util-li
 
 /// What the interop matrix asks for.
 pub const INTEROP: &[Peer] = &[
-    CURL, WGET, CHROMIUM, WRK, AB, HEY, H2LOAD, PYTHON, NC, OPENSSL, NGINX, HAPROXY, SOCAT,
+    CADDY, CURL, WGET, CHROMIUM, WRK, AB, HEY, H2LOAD, PYTHON, NC, OPENSSL, NGINX, HAPROXY, SOCAT,
     TINYPROXY, MICROSOCKS,
 ];
 
 /// What the benchmarks ask for.
-pub const BENCH: &[Peer] = &[WRK, NGINX, CADDY, PYTHON, OPENSSL, TASKSET];
+pub const BENCH: &[Peer] = &[WRK, NGINX, CADDY, CURL, PYTHON, OPENSSL, TASKSET];
 
 impl Peer {
     pub fn path(&self) -> Option<PathBuf> {

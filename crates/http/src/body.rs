@@ -1,4 +1,5 @@
-//! Response bodies: what a handler gives back and how the server takes it apart.
+//! Content to be sent: what a handler gives back, what a client's request has, and how it is taken
+//! apart.
 //!
 //! A [`Body`] says *what* is to be sent, so that the server can choose *how*: bytes go out in the
 //! same write as the head, a file region by `sendfile`, a stream frame by frame. It is an
@@ -26,7 +27,7 @@ pub type BoxBody = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> +
 /// How much of a file is read at a time by those that poll a body rather than take it apart.
 const FILE_FRAME: u64 = 64 * 1024;
 
-/// A response body.
+/// Content to be sent, of a response or of a request.
 ///
 /// Made by [`Body::empty`], by `From` for everything that is bytes already, by [`Body::file`],
 /// [`Body::pieces`], [`Body::stream`] and, to end HTTP, a [`Switch`]. A server takes it apart with [`Body::into_content`], which

@@ -1,7 +1,8 @@
-//! HTTP/1.0 and 1.1 on [`ropewalk_core`]: one session without I/O for both roles, a server, static
-//! files.
+//! HTTP/1.0 and 1.1 on [`ropewalk_core`]: one session without I/O for both roles, a client, a server,
+//! static files.
 //!
 //! ```text
+//!   Client: get(url).await  ──▶  Response<Received>      connections that are kept, redirections
 //!   async fn(Request<Incoming>) -> Response<Body>        your handler, or files::Files
 //!                      ▲             │
 //!                      │             ▼
@@ -15,6 +16,33 @@
 //!
 //! Methods, targets, fields and status codes are the types of the [`http`] crate; bodies are those of
 //! `http-body`.
+//!
+//! # A client
+//!
+//! ```
+//! use ropewalk_http::Client;
+//! # use http::{Request, Response};
+//! # use ropewalk_core::testing::Net;
+//! # use ropewalk_http::{Body, Incoming, Server};
+//! # async fn hello(_: Request<Incoming>) -> Response<Body> { Response::new("hello".into()) }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(); // one for the program: clones share its connections
+//! # let net = Net::new();
+//! # net.listen("example.org", Server::new(hello));
+//! # let client = Client::builder().transports(move |origin| {
+//! #     let transport = net.connect(origin.host());
+//! #     async { transport }
+//! # }).build();
+//! let response = client.get("http://example.org/").await?;
+//! assert_eq!(response.status(), 200);
+//! assert_eq!(response.into_body().text().await?, "hello"); // or piece by piece: next().await?
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`client::Ask`] has what else can be said of a request, [`client::Builder`] what holds for all.
 //!
 //! # A server
 //!
@@ -65,38 +93,6 @@
 //! # Ok::<(), ropewalk_http::Error>(())
 //! ```
 //!
-//! # A client's session
-//!
-//! A client with a pool of connections is still to come; its session is here, and runs on a
-//! [`Connection`](ropewalk_core::Connection) as any protocol does.
-//!
-//! ```
-//! use http::{Request, Response};
-//! use ropewalk_core::testing::Net;
-//! use ropewalk_http::session::Client;
-//! use ropewalk_http::{Body, BodyLength, Event, Incoming, Outgoing, Server};
-//!
-//! # async fn hello(_: Request<Incoming>) -> Response<Body> { Response::new("hello".into()) }
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), ropewalk_core::BoxError> {
-//! let net = Net::new(); // or Endpoint::connect, and Connection::new
-//! net.listen("site", Server::new(hello));
-//! let mut conn = net.dial("site", Client::default())?;
-//! conn.send(Request::get("/").header("host", "a.test").body(BodyLength::Empty)?).await?;
-//! conn.send(Outgoing::End).await?;
-//! while let Some(event) = conn.next().await? {
-//!     match event {
-//!         Event::Head(response) => assert_eq!(response.status(), 200),
-//!         Event::Data(data) => assert_eq!(data, "hello"),
-//!         Event::Interim(_) | Event::Trailers(_) => {}
-//!         Event::End => break,
-//!     }
-//! }
-//! conn.close().await?;
-//! # Ok(())
-//! # }
-//! ```
-//!
 //! # The map, in reading order
 //!
 //! | module | what is in it |
@@ -111,6 +107,8 @@
 //! | [`Hosts`], [`Redirect`], [`HttpsOnly`], [`AnyHandler`] | handlers around others |
 //! | [`Switch`] | another protocol on the connection |
 //! | [`files`] | a folder, served |
+//! | [`Client`], [`client`] | the client: requests, connections that are kept, redirections, errors |
+//! | [`client::Received`] | a response's content while it comes |
 //!
 //! # What is implemented
 //!
@@ -119,6 +117,7 @@
 //! | RFC 9110, semantics | §5.5, §5.6 fields; §6.5 trailers; §7.2 Host; §8.6 Content-Length | [`parse`], [`session`] |
 //! | | §9.3.2 HEAD, §9.3.6 CONNECT; §10.1.1 Expect; §7.8 Upgrade | [`session`], [`Switch`] |
 //! | | §7.2 Host, §15.4 redirection, §15.5.20 misdirected requests | [`Hosts`], [`Redirect`] |
+//! | | §15.4 redirections, §9.2.2 idempotent methods | [`client`] |
 //! | | §8.8 validators, §12.5.3 Accept-Encoding, §13 conditions, §14 ranges | [`files`] |
 //! | RFC 9112, HTTP/1.1 | §2 to §5 messages, lines, fields; §6, §7 content and chunked | [`parse`], [`session`] |
 //! | | §9 connections: keep-alive, pipelining, close, also of HTTP/1.0 | [`session`] |
@@ -127,8 +126,8 @@
 //! LF, a length beside a transfer coding, two lengths, folded lines and blanks before a colon are refused
 //! with 400.
 //!
-//! Not here yet: a client with a pool, HTTP/2 and HTTP/3, WebSocket, proxying, compression on the fly,
-//! authentication.
+//! Not here yet: HTTP/2 and HTTP/3, WebSocket, proxying, compression on the fly, authentication of
+//! clients; in the client cookies, decompression and a cache.
 //!
 //! # The feature `io`
 //!
@@ -162,6 +161,8 @@ pub mod error;
 #[cfg(feature = "io")]
 pub mod body;
 #[cfg(feature = "io")]
+pub mod client;
+#[cfg(feature = "io")]
 mod incoming;
 #[cfg(feature = "io")]
 mod server;
@@ -171,6 +172,8 @@ pub mod files;
 
 #[cfg(feature = "io")]
 pub use body::Body;
+#[cfg(feature = "io")]
+pub use client::Client;
 pub use error::{Blame, Error, Result};
 #[cfg(feature = "io")]
 pub use incoming::Incoming;

@@ -34,5 +34,7 @@ mod reader;
 mod server;
 mod writer;
 
+#[cfg(feature = "io")]
+pub(crate) use client::Line;
 pub use client::{Client, ClientIn, ClientOut};
 pub use server::{Refused, Server, ServerIn, ServerOut};

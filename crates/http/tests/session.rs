@@ -93,3 +93,46 @@ transcripts! {
     client_close
     client_upgrade
 }
+
+/// A deadline of the caller's holds whatever is waited for, and no longer than it is set.
+#[test]
+fn a_client_keeps_its_callers_deadline() {
+    use std::time::{Duration, Instant};
+
+    use ropewalk_core::{Protocol as _, Wire};
+    use ropewalk_http::session::Client;
+    use ropewalk_http::{BodyLength, Error, Event, Limits, Outgoing, Timeouts};
+
+    let begun = Instant::now();
+    let five = Duration::from_secs(5);
+    let asked = || {
+        let (mut session, mut wire) =
+            (Client::new(Limits::default(), Timeouts::NONE), Wire::new(begun));
+        let request = http::Request::get("/").header("host", "a").body(BodyLength::Empty);
+        session.send(Outgoing::Head(request.unwrap()), &mut wire).unwrap();
+        session.send(Outgoing::End, &mut wire).unwrap();
+        session.set_deadline(Some((begun + five, five)));
+        (session, wire)
+    };
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na";
+    for heard in [&b""[..], &head[..10], head] {
+        let (mut session, mut wire) = asked();
+        wire.input.extend_from_slice(heard);
+        while session.receive(&mut wire).unwrap().is_some() {}
+        let missing = if heard.len() == head.len() { Some(2) } else { Some(0) };
+        assert_eq!((session.missing(), session.deadline()), (missing, Some(begun + five)));
+        wire.now = begun + five;
+        let error = session.receive(&mut wire).unwrap_err();
+        assert!(matches!(error, Error::Timeout { after, .. } if after == five), "{error}");
+        assert!(session.receive(&mut wire).unwrap().is_none());
+    }
+    // What came in time counts, however late somebody looks; and it can be taken away.
+    let (mut session, mut wire) = asked();
+    wire.input.extend_from_slice(head);
+    wire.now = begun + five;
+    assert!(matches!(session.receive(&mut wire).unwrap(), Some(Event::Head(_))));
+    assert!(matches!(session.receive(&mut wire).unwrap(), Some(Event::Data(_))));
+    session.set_deadline(None);
+    assert!(session.receive(&mut wire).unwrap().is_none());
+    assert_eq!(session.deadline(), None);
+}

@@ -182,6 +182,8 @@ struct Line<'a> {
     bytes: u64,
     took: f64,
     #[serde(skip_serializing_if = "str::is_empty")]
+    host: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
     referer: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     user_agent: &'a str,
@@ -199,6 +201,7 @@ fn json(entry: &Entry) -> String {
         status: entry.status.as_u16(),
         bytes: entry.bytes,
         took: entry.took.as_micros() as f64 / 1e6,
+        host: &String::from_utf8_lossy(&entry.host),
         referer: &String::from_utf8_lossy(&entry.referer),
         user_agent: &String::from_utf8_lossy(&entry.user_agent),
     };

@@ -14,6 +14,7 @@ use crate::control;
 use crate::daemon::{self, Source};
 use crate::exit::{self, Code, Failure};
 use crate::forward::Forward;
+use crate::get::Get;
 use crate::kind::{Entry, Kind};
 use crate::logfile::LogFile;
 use crate::logging;
@@ -104,6 +105,14 @@ impl App {
         match command {
             cli::Command::Run { file, options } => {
                 Start::with(|start| self.run(&file, options.absolute(), global, start))
+            }
+            cli::Command::Get(args) => {
+                let get = Get::new(*args, &global)?;
+                let log = global.log_file.as_ref().map(LogFile::new);
+                // Written to its end when dropped.
+                let _writer = log.as_ref().map(LogFile::open).transpose()?;
+                logging::start(&global, log.as_ref())?;
+                get.run()
             }
             cli::Command::Check { file } => self.check(&file),
             cli::Command::Init { file } => config::init(&file),

@@ -16,8 +16,8 @@ use crate::values;
 #[command(
     name = "ropewalk",
     version,
-    about = "Servers and relays for the protocols of the Internet",
-    long_about = "Servers and relays for the protocols of the Internet, each a command of its own, \
+    about = "Servers, clients and relays for the protocols of the Internet",
+    long_about = "Servers, clients and relays for the protocols of the Internet, each a command of its own, \
         or all of those in a file by `ropewalk run`.\n\n\
         An ENDPOINT says where to listen or connect: `8080`, `tcp:127.0.0.1:8080`, \
         `tls:443:cert=site.pem:key=site.key`, `unix:/run/x.sock`, `systemd:web`, `stdio:`, and \
@@ -25,8 +25,9 @@ use crate::values;
     after_help = "SIGTERM and SIGINT end open connections in order; a second one ends them at once. SIGHUP \
         has the file and certificates read again, SIGUSR1 log files opened anew, SIGUSR2 a new \
         process take over.\n\
-        Exit codes are those of sysexits.h: 64 usage, 66 no input, 69 unavailable, 70 software, \
-        71 system, 73 cannot create, 74 input or output, 76 protocol, 77 no permission, 78 configuration.",
+        Exit codes are those of sysexits.h: 64 usage, 66 no input, 68 unknown host, 69 unavailable, 70 software, \
+        71 system, 73 cannot create, 74 input or output, 75 try again later, \
+        76 protocol, 77 no permission, 78 configuration.",
     max_term_width = 100,
     propagate_version = true,
     subcommand_required = true,
@@ -57,6 +58,12 @@ pub enum Command {
         #[command(flatten)]
         options: Options,
     },
+    /// Fetch what is at a URL by HTTP, or send something there
+    ///
+    /// Prints the content, or saves it: then it is never taken for whole when it is not, and can be
+    /// resumed. Redirections are followed. An answer other than success is a failure, and its page is
+    /// neither printed nor saved.
+    Get(Box<crate::get::Args>),
     /// Say what is wrong with a file, without running it
     ///
     /// Everything at once, by line and key. Certificates are read; ports are not opened.

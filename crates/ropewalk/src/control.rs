@@ -180,3 +180,6 @@ pub(crate) async fn serve(bound: Bound, handler: impl Handler) -> io::Result<Rea
     reactor.serve(bound, Server(handler)).await?;
     Ok(reactor)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ pub enum Code {
     Usage = 64,
     /// A file or folder to be read is not there (`EX_NOINPUT`).
     NoInput = 66,
+    /// A host of that name is not known (`EX_NOHOST`).
+    NoHost = 68,
     /// An address is taken, or somebody does not answer (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// A mistake of ours (`EX_SOFTWARE`).
@@ -24,7 +26,9 @@ pub enum Code {
     CantCreate = 73,
     /// Reading or writing failed (`EX_IOERR`).
     Io = 74,
-    /// The other end does not speak the protocol that was expected (`EX_PROTOCOL`).
+    /// It failed this time; trying again may help (`EX_TEMPFAIL`).
+    TempFail = 75,
+    /// The other side does not speak the protocol that was expected, or says no (`EX_PROTOCOL`).
     Protocol = 76,
     /// This user may not (`EX_NOPERM`).
     NoPermission = 77,
@@ -44,6 +48,7 @@ impl Code {
             Kind::InvalidData | Kind::UnexpectedEof if is_remote(error) => Self::Protocol,
             Kind::InvalidData => Self::Config,
             Kind::OutOfMemory | Kind::QuotaExceeded => Self::Os,
+            Kind::HostUnreachable if is_unknown(error) => Self::NoHost,
             Kind::AddrInUse
             | Kind::AddrNotAvailable
             | Kind::ConnectionAborted
@@ -59,6 +64,11 @@ impl Code {
             },
         }
     }
+}
+
+/// Whether there is no host of that name: an error that the system has no kind for.
+fn is_unknown(error: &io::Error) -> bool {
+    error.raw_os_error().is_none() && error.to_string().contains("was not found")
 }
 
 /// Whether the other end is to blame for what could not be understood, rather than a file of ours: it
@@ -237,8 +247,8 @@ mod tests {
         }
         let pin = "00".repeat(32);
         for (text, code) in [
-            ("tcp:nowhere.test:80".to_owned(), Code::Unavailable),
-            ("tls:tcp:nowhere.test:80".to_owned(), Code::Unavailable),
+            ("tcp:nowhere.test:80".to_owned(), Code::NoHost),
+            ("tls:tcp:nowhere.test:80".to_owned(), Code::NoHost),
             (format!("tls:memory:mail:name=a.test:pin={pin}"), Code::Protocol),
             (format!("tls:memory:silent:name=a.test:pin={pin}"), Code::Protocol),
             ("tls:memory:mail:name=a.test:roots=/nonexistent.pem".to_owned(), Code::NoInput),

@@ -1,7 +1,8 @@
 //! Kinds of services: `ropewalk NAME` on the command line, `[[NAME]]` in `ropewalk.toml`.
 //!
 //! One struct is both: its fields are the long options, and the keys of the section, of the same names
-//! ([`verify`] sees to it). So whatever can be said in one place can be said in the other.
+//! ([`verify`] sees to it). A group of options that is flattened into it, as [`Limits`](crate::Limits)
+//! are, is a table in the section. So whatever can be said in one place can be said in the other.
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -14,7 +15,6 @@ use toml::de::ValueDeserializer;
 
 use crate::cli::Cli;
 use crate::exit::Failure;
-use crate::guard::Limits;
 use crate::stage::Stage;
 
 /// A kind of service, and the settings of one.
@@ -109,6 +109,8 @@ pub(crate) struct Entry {
     pub(crate) command: fn() -> Command,
     pub(crate) from_flags: fn(&ArgMatches) -> clap::error::Result<Box<dyn Settings>>,
     pub(crate) from_value: fn(ValueDeserializer<'_>) -> Result<Box<dyn Settings>, toml::de::Error>,
+    /// In which table of its section an option is a key: `""` for the section itself.
+    pub(crate) table_of: fn(&str) -> Option<String>,
 }
 
 impl Entry {
@@ -118,6 +120,7 @@ impl Entry {
             command: || K::augment_args(Command::new(K::NAME)),
             from_flags: |matches| Ok(Box::new(K::from_arg_matches(matches)?)),
             from_value: |value| Ok(Box::new(K::deserialize(value)?)),
+            table_of: table_of::<K>,
         }
     }
 }
@@ -128,14 +131,31 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// The options of [`Limits`], which are a table of their own in a section.
-pub(crate) fn limits() -> BTreeSet<String> {
-    longs(&Limits::augment_args(Command::new("limits")))
-}
-
 /// The long options of a command.
 fn longs(command: &Command) -> BTreeSet<String> {
     command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+}
+
+/// The tables in a section of this kind: `limits`, and others of its own.
+fn tables<K: Kind>() -> Vec<String> {
+    let plain = toml::Table::try_from(K::default()).expect("settings are a table of plain values");
+    plain.into_iter().filter(|(_, value)| value.is_table()).map(|(key, _)| key).collect()
+}
+
+/// In which table of its section an option is a key: `""` for the section itself.
+fn table_of<K: Kind>(option: &str) -> Option<String> {
+    // Its value may be of another type; that its name is known is what matters.
+    let within =
+        |key: &str, value| toml::Value::Table(toml::Table::from_iter([(key.to_owned(), value)]));
+    let odd = || toml::Value::Array(vec![toml::Value::Boolean(true)]);
+    let knows = |value: toml::Value| {
+        let read = value.try_into::<K>();
+        !read.is_err_and(|error| error.message().contains("unknown field"))
+    };
+    if knows(within(option, odd())) {
+        return Some(String::new());
+    }
+    tables::<K>().into_iter().find(|table| knows(within(table, within(option, odd()))))
 }
 
 /// Says what is wrong with the definition of a kind: without options it is not its default, or the
@@ -154,18 +174,17 @@ pub fn verify<K: Kind>() {
     assert_eq!(plain, K::default(), "without options it is not the default");
     let options = longs(&command);
     assert!(!options.contains("name"), "every section has a key `name`, which is not its own");
-    for key in toml::Table::try_from(&plain).expect("a table of plain values").keys() {
-        let known = options.contains(key) || key == "limits" && options.is_superset(&limits());
-        assert!(known, "the key `{key}` is no option of `{}`", K::NAME);
+    for (key, value) in toml::Table::try_from(&plain).expect("a table of plain values") {
+        let keys = match &value {
+            toml::Value::Table(table) => table.keys().cloned().collect(),
+            _ => vec![key],
+        };
+        for key in keys {
+            assert!(options.contains(&key), "the key `{key}` is no option of `{}`", K::NAME);
+        }
     }
-    for option in options.difference(&limits()) {
-        // Its value may be of another type; that its name is known is what matters.
-        let value = toml::Value::Table(toml::Table::from_iter([(
-            option.clone(),
-            toml::Value::Array(vec![toml::Value::Boolean(true)]),
-        )]));
-        let read = value.try_into::<K>();
-        let unknown = read.is_err_and(|error| error.message().contains("unknown field"));
-        assert!(!unknown, "the option `--{option}` is no key of `[[{}]]`", K::NAME);
+    for option in options {
+        let table = table_of::<K>(&option);
+        assert!(table.is_some(), "the option `--{option}` is no key of `[[{}]]`", K::NAME);
     }
 }

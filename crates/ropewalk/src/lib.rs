@@ -58,6 +58,7 @@
 //! | [`kind`], [`stage`] | what a service is; where it puts what it is to do |
 //! | [`config`], [`problem`] | `ropewalk.toml`, and the places of mistakes in it |
 //! | [`web`], [`forward`] | the services there are |
+//! | [`get`] | a client: what is at a URL |
 //! | [`cli`], [`exit`], [`logging`], [`pages`] | arguments, exit codes, logs, generated pages |
 //! | [`control`], [`status`] | what a running command is asked, and what it says of itself |
 //! | [`guard`], [`values`] | limits, values of options |
@@ -72,6 +73,7 @@ pub mod control;
 mod daemon;
 pub mod exit;
 pub mod forward;
+pub mod get;
 pub mod guard;
 pub mod kind;
 pub mod logfile;

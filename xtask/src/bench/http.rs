@@ -41,9 +41,10 @@ pub struct Stage<'a> {
 }
 
 pub fn measure(plan: &Plan, files: usize) -> Suited {
-    let mut stage = Stage::new(plan, files)?;
-    stage.handler = handler().map_err(|error| format!("{error:#}"));
-    let stage = stage;
+    let stage = Stage {
+        handler: handler().map_err(|error| format!("{error:#}")),
+        ..Stage::new(plan, files)?
+    };
     let mut scenarios = small(&stage);
     scenarios.extend(files::measure(&stage));
     scenarios.extend(workers(&stage));
@@ -84,18 +85,20 @@ pub fn note(load: &str, absent: &[String], failed: Vec<String>) -> String {
 }
 
 impl<'a> Stage<'a> {
-    /// With a site and a certificate; without the handler, which must be built.
+    /// The site, and a certificate; without our handler, which is built first.
     pub fn new(plan: &'a Plan, files: usize) -> Result<Self> {
         plan.scratch.write("site/hello.txt", "Hello, world!")?;
         plan.scratch.write("site/10k.bin", vec![b'x'; 10 * 1024])?;
         plan.scratch.write("site/10m.bin", vec![b'x'; 10 * 1024 * 1024])?;
-        let (site, handler) = (plan.scratch.join("site"), Err("it was not built".to_owned()));
-        let certificate = peers::certificate(&plan.scratch, "localhost")?;
-        Ok(Self { plan, site, certificate, files, handler })
+        Ok(Self {
+            plan,
+            site: plan.scratch.join("site"),
+            certificate: peers::certificate(&plan.scratch, "localhost")?,
+            files,
+            handler: Err("it was not built".to_owned()),
+        })
     }
-}
 
-impl Stage<'_> {
     pub fn handler(&self, workers: usize, more: &[&str], core: Option<usize>) -> Result<Server> {
         let program = self.handler.clone().map_err(anyhow::Error::msg)?;
         let port = free_port()?;
@@ -187,7 +190,7 @@ impl Stage<'_> {
 }
 
 /// The version that Cargo.lock has of a package.
-fn locked_version(name: &str) -> Option<String> {
+pub fn locked_version(name: &str) -> Option<String> {
     let lock = std::fs::read_to_string(crate::root().join("Cargo.lock")).ok()?;
     let (_, rest) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
     Some(rest.split('"').next()?.to_owned())

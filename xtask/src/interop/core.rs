@@ -48,6 +48,13 @@ pub struct Nginx {
     pub front: u16,
 }
 
+impl Nginx {
+    /// What its own name is proved by.
+    pub fn files(&self) -> &Certificate {
+        &self.files
+    }
+}
+
 /// Starts nginx by its template: a server of `site`, and a proxy before `ours`.
 pub fn nginx(lab: &Lab, site: &Path, ours: u16) -> Result<Nginx> {
     let files = certificate(&lab.scratch, "localhost")?;

@@ -15,7 +15,7 @@ use crate::process::{Scratch, run};
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// What an answer must be.
-enum Want {
+pub enum Want {
     /// The status code is one of these.
     Status(&'static [u16]),
     /// This field has this value (its name in lower case).
@@ -36,7 +36,7 @@ enum Want {
 use Want::{Body, Field, Holds, Lacks, NoField, Status, Ten, Version};
 
 /// A single request: the case's name, curl's arguments, the path, what is wanted.
-type Case = (&'static str, &'static [&'static str], &'static str, &'static [Want]);
+pub type Case = (&'static str, &'static [&'static str], &'static str, &'static [Want]);
 
 const TEN: usize = 10 * 1024;
 const REFUSED: Want = Status(&[400, 403, 404]);
@@ -132,12 +132,7 @@ fn curl(scratch: &Scratch) -> Result<Command> {
 pub fn run_all(lab: &mut Lab, base: &str, over: &str, trust: Option<&Path>) {
     let ca = trust.map(|path| path.display().to_string());
     let common: Vec<&str> = ca.iter().flat_map(|ca| ["--cacert", ca.as_str()]).collect();
-    for (name, arguments, path, wants) in TABLE {
-        let case = format!("{name}{over}");
-        lab.case(CURL, Direction::ToOurs, &case, |scratch| {
-            single(scratch, &common, arguments, &format!("{base}{path}"), wants)
-        });
-    }
+    each(lab, TABLE, base, over, &common);
     type Many = fn(&Scratch, &[&str], &str) -> Result<()>;
     let many: &[(&str, Many)] = &[
         ("two files on one connection", keeps_the_connection),
@@ -150,6 +145,16 @@ pub fn run_all(lab: &mut Lab, base: &str, over: &str, trust: Option<&Path>) {
     for (name, body) in many {
         let case = format!("{name}{over}");
         lab.case(CURL, Direction::ToOurs, &case, |scratch| body(scratch, &common, base));
+    }
+}
+
+/// Each case of a table against the server at `base`, with curl's arguments for all of them.
+pub fn each(lab: &mut Lab, table: &[Case], base: &str, over: &str, common: &[&str]) {
+    for (name, arguments, path, wants) in table {
+        let case = format!("{name}{over}");
+        lab.case(CURL, Direction::ToOurs, &case, |scratch| {
+            single(scratch, common, arguments, &format!("{base}{path}"), wants)
+        });
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::ours::{tcp, tls};
-use super::{Lab, clients, curl, front, load, ours, stop};
+use super::{Lab, clients, curl, fetch, front, load, ours, sites, stop};
 use crate::peers::{OPENSSL, certificate};
 use crate::process::free_port;
 
@@ -19,8 +19,11 @@ pub fn run(lab: &mut Lab) -> Result<()> {
         load::run_all(lab, &base, "");
     }
     over_tls(lab, &site)?;
+    println!("http, several sites");
+    sites::run_all(lab, &site)?;
     println!("http behind proxies");
     front::run_all(lab, &site)?;
+    fetch::run_all(lab, &site)?;
     println!("http, stopping and under pressure");
     stop::run_all(lab, &site);
     Ok(())

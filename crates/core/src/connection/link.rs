@@ -23,6 +23,8 @@ const SCRATCH: usize = 16 * 1024;
 const BUSY: usize = 64 * 1024;
 /// A connection that waits keeps an input buffer below this size, in bytes.
 const KEPT: usize = 512;
+/// The most that is read at once, where the protocol has such a large cap.
+const AT_ONCE: usize = 256 * 1024;
 /// Bytes of a file read at once for a transport without `sendfile`.
 const FILE_AT_ONCE: usize = 64 * 1024;
 /// Segments handed to one vectored write.
@@ -388,7 +390,7 @@ impl Link {
             room = ready!(self.poll_allowed(Direction::Received, room, shaped));
         }
         let count = if self.busy {
-            self.wire.input.reserve(room.min(BUSY));
+            self.wire.input.reserve(room.min(AT_ONCE));
             let mut limited = bytes::BufMut::limit(&mut self.wire.input, room);
             let count = ready!(pin!(self.transport.read_buf(&mut limited)).poll(cx))?;
             self.busy = count >= SCRATCH / 2;

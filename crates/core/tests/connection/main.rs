@@ -3,6 +3,7 @@
 mod buffers;
 mod close;
 mod deadlines;
+mod ended;
 mod flow;
 mod talk;
 mod upgrade;

@@ -33,9 +33,11 @@ const OURS: [HeaderName; 9] = [
 ];
 
 impl Settings {
+    /// What [`Files::new`](super::Files::new) would refuse of the settings themselves, whatever the folder.
+    ///
     /// # Errors
-    /// When a field is not the owner's to say, or a page is for no error.
-    pub(super) fn check(&self) -> io::Result<()> {
+    /// `InvalidInput` when a field is not the owner's to say, or a page is for no error.
+    pub fn check(&self) -> io::Result<()> {
         let wrong = |what| Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         if let Some(name) = self.headers.keys().find(|name| OURS.contains(name)) {
             return wrong(format!("the field {name} is the server's to say: leave it out"));

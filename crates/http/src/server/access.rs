@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::{HeaderName, REFERER, USER_AGENT};
+use http::header::{HOST, HeaderName, REFERER, USER_AGENT};
 use http::{Method, Request, StatusCode, Uri, Version};
 use ropewalk_core::{Address, Peer};
 
@@ -43,6 +43,8 @@ pub struct Entry {
     /// What came in place of a request line, as far as it came, at most 1,024 bytes, if the request was
     /// not understood; `None` if it was, or if nothing came.
     pub line: Option<Bytes>,
+    /// `Host`, as it came; empty if there was none.
+    pub host: Vec<u8>,
     /// `Referer`, as it came; empty if there was none.
     pub referer: Vec<u8>,
     /// `User-Agent`, as it came; empty if there was none.
@@ -69,6 +71,7 @@ impl Entry {
             target: Some(request.uri().clone()),
             version: Some(request.version()),
             line: None,
+            host: field(HOST),
             referer: field(REFERER),
             user_agent: field(USER_AGENT),
             status: StatusCode::OK,

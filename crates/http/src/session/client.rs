@@ -2,8 +2,11 @@
 
 mod ask;
 
+#[cfg(feature = "io")]
+pub(crate) use ask::Line;
+
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response, StatusCode, Version};
 use ropewalk_core::{Protocol, Wire};
@@ -14,6 +17,9 @@ use super::writer::Writer;
 use crate::error::{Awaited, Breach, Error, Result};
 use crate::parse::{self, BodyKind, Facts, Scan, Section};
 use crate::types::{BodyLength, Event, Limits, Outgoing, Timeouts};
+
+/// How much content may wait to be handed on, in bytes.
+const CONTENT: usize = 256 * 1024;
 
 /// What a server tells us.
 pub type ClientIn = Event<Response<()>, Response<()>>;
@@ -38,6 +44,8 @@ pub struct Client {
     reading: Reading,
     writing: Option<Writer>,
     clock: Clock,
+    /// Until when the caller waits, and how long that is.
+    until: Option<(Instant, Duration)>,
     end: Ending,
     /// Input consumed since the beginning, in bytes.
     consumed: u64,
@@ -91,6 +99,7 @@ impl Client {
             reading: Reading::Awaited,
             writing: None,
             clock: Clock::new(timeouts, false),
+            until: None,
             end: Ending::Kept,
             consumed: 0,
         }
@@ -119,6 +128,37 @@ impl Client {
     #[must_use]
     pub fn is_switched(&self) -> bool {
         self.end == Ending::Switched
+    }
+
+    /// How many bytes of the content under way are still to come, if that is known: set by the
+    /// response's length, and no number where its end is known otherwise.
+    #[must_use]
+    pub fn missing(&self) -> Option<u64> {
+        match &self.reading {
+            Reading::Awaited => Some(0),
+            Reading::Body(reader) => reader.missing(),
+        }
+    }
+
+    /// A deadline of the caller's, whatever is waited for: [`Error::Timeout`] is what comes of it,
+    /// with `after` in it. `None` takes it away.
+    pub fn set_deadline(&mut self, deadline: Option<(Instant, Duration)>) {
+        self.until = deadline;
+    }
+
+    /// The next event, unless the caller's deadline has passed.
+    fn next(&mut self, wire: &mut Wire) -> Result<Option<ClientIn>> {
+        let next = self.step(wire)?;
+        match self.until {
+            Some((until, after)) if next.is_none() && wire.now >= until && !self.is_over() => {
+                let awaited = match self.reading {
+                    Reading::Awaited => Awaited::Response,
+                    Reading::Body(_) => Awaited::Body,
+                };
+                Err(Error::Timeout { awaited, after })
+            }
+            _ => Ok(next),
+        }
     }
 
     /// The next event.
@@ -273,7 +313,7 @@ impl Protocol for Client {
     type Error = Error;
 
     fn receive(&mut self, wire: &mut Wire) -> Result<Option<ClientIn>> {
-        self.step(wire).inspect_err(|_| self.end = Ending::Over)
+        self.next(wire).inspect_err(|_| self.end = Ending::Over)
     }
 
     fn send(&mut self, item: ClientOut, wire: &mut Wire) -> Result<()> {
@@ -281,7 +321,11 @@ impl Protocol for Client {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if self.is_over() { None } else { self.clock.deadline() }
+        if self.is_over() {
+            return None;
+        }
+        let until = self.until.map(|(until, _)| until);
+        [self.clock.deadline(), until].into_iter().flatten().min()
     }
 
     fn farewell(&mut self, _wire: &mut Wire) -> bool {
@@ -298,6 +342,8 @@ impl Protocol for Client {
     }
 
     fn input_cap(&self) -> usize {
-        self.limits.head.max(self.limits.trailer).max(self.limits.chunk_line).max(16 * 1024)
+        // Content is handed on as it comes: the more at once, the fewer calls.
+        let least = if matches!(self.reading, Reading::Body(_)) { CONTENT } else { 16 * 1024 };
+        self.limits.head.max(self.limits.trailer).max(self.limits.chunk_line).max(least)
     }
 }

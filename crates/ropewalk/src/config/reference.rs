@@ -1,13 +1,13 @@
 //! The list of all keys, made of what reads them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use clap::{Arg, Args, Command};
 
 use crate::cli::{Global, Process};
 use crate::guard::Limits;
-use crate::kind::{self, Entry};
+use crate::kind::Entry;
 
 const ABOUT: &str = "\
 # ropewalk.toml
@@ -54,15 +54,26 @@ pub(crate) fn reference(kinds: &[Entry]) -> String {
     let upgrade = options(&process, |name| name.starts_with("upgrade-"));
     let upgrade = upgrade.iter().map(|row| row.replacen("`upgrade-", "`", 1)).collect();
     section(&mut text, "`[upgrade]`", "", upgrade);
-    let hidden = kind::limits();
     for kind in kinds {
         let command = (kind.command)();
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        let mut rows = vec![
-            "| `name` | NAME | What it is called in logs and by `ropewalk status` |".to_owned(),
-        ];
-        rows.extend(options(&command, |name| !hidden.contains(name)));
-        section(&mut text, &format!("`[[{}]]`", kind.name), &format!("{about}."), rows);
+        let name = "| `name` | NAME | What it is called in logs and by `ropewalk status` |";
+        // By the table that they are keys of, the section itself first.
+        let mut tables = BTreeMap::from([(String::new(), vec![name.to_owned()])]);
+        for arg in command.get_arguments() {
+            let Some(long) = arg.get_long() else { continue };
+            let table = (kind.table_of)(long).unwrap_or_default();
+            tables.entry(table).or_default().push(row(long, arg));
+        }
+        // Those are described above.
+        tables.remove("limits");
+        for (table, rows) in tables {
+            let (heading, about) = match table.as_str() {
+                "" => (format!("`[[{}]]`", kind.name), format!("{about}.")),
+                table => (format!("`[{}.{table}]`", kind.name), String::new()),
+            };
+            section(&mut text, &heading, &about, rows);
+        }
     }
     text
 }

@@ -26,7 +26,17 @@ struct Probe {
     #[arg(long)]
     broken: bool,
     #[command(flatten)]
+    more: More,
+    #[command(flatten)]
     limits: Limits,
+}
+
+/// A group of options, which is a table of its own.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct More {
+    #[arg(long)]
+    extra_word: Option<String>,
 }
 
 impl Kind for Probe {
@@ -62,6 +72,65 @@ impl Kind for Probe {
     }
 }
 
+/// Answers datagrams.
+#[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct Datagrams {
+    #[arg(long)]
+    listen: Vec<String>,
+    #[arg(long, default_value = "")]
+    word: String,
+}
+
+impl Kind for Datagrams {
+    const NAME: &'static str = "datagrams";
+
+    fn start(&self, stage: &mut Stage) -> Result<(), Failure> {
+        for socket in stage.sockets("listen", &self.listen, Ok) {
+            let word = self.word.clone();
+            let name = socket.local().first().map(ToString::to_string).unwrap_or_default();
+            stage.work_on(socket, name, move |bound, mut stopping| {
+                let word = word.clone();
+                async move {
+                    let socket = bound.datagrams()?.pop().ok_or("it is udp:")?;
+                    let socket = tokio::net::UdpSocket::from_std(socket)?;
+                    loop {
+                        let mut bytes = [0; 64];
+                        let (_, from) = tokio::select! {
+                            received = socket.recv_from(&mut bytes) => received?,
+                            _ = stopping.requested() => return Ok(()),
+                        };
+                        socket.send_to(word.as_bytes(), from).await?;
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn datagrams_keep_their_socket() {
+    let text =
+        |word: &str| format!("[[datagrams]]\nlisten = [\"udp:127.0.0.1:0\"]\nword = \"{word}\"\n");
+    let case = Case::start("datagrams", &text("old")).await;
+    let server = case.daemon.board().status().services[0].work[0].clone();
+    let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+    client.connect(&server).await.expect("an address");
+    for (word, last) in [("old", false), ("new", true)] {
+        client.send(b"?").await.expect("it is open");
+        let mut bytes = [0; 64];
+        let count = client.recv(&mut bytes).await.expect("an answer");
+        assert_eq!(&bytes[..count], word.as_bytes());
+        if !last {
+            case.reload(&text("new")).await.expect("all is well");
+        }
+    }
+    assert_eq!(case.daemon.board().status().services[0].work, [server]);
+    case.daemon.reactor().stop().await;
+    case.daemon.end().await.expect("nothing has failed");
+}
+
 /// A daemon over a file that the test writes.
 struct Case {
     daemon: Daemon,
@@ -73,7 +142,7 @@ impl Case {
         let path = format!("ropewalk-daemon-{name}-{}.toml", std::process::id());
         let path = std::env::temp_dir().join(path);
         std::fs::write(&path, text).expect("a file");
-        let kinds = vec![Entry::of::<Probe>()];
+        let kinds = vec![Entry::of::<Probe>(), Entry::of::<Datagrams>()];
         let registry = Registry::default();
         let reactor = Reactor::builder().registry(registry.clone()).build().expect("a runtime");
         let source = Source::File(path.clone(), Box::default());
@@ -111,6 +180,12 @@ async fn ask(transport: &mut ropewalk_core::Transport, line: &str) -> String {
 #[test]
 fn the_definition_is_sound() {
     crate::kind::verify::<Probe>();
+    let table_of = Entry::of::<Probe>().table_of;
+    for (option, table) in
+        [("word", Some("")), ("extra-word", Some("more")), ("rate", Some("limits")), ("x", None)]
+    {
+        assert_eq!(table_of(option).as_deref(), table, "{option}");
+    }
 }
 
 #[tokio::test]

@@ -187,6 +187,10 @@ impl Site<'_> {
     /// Opens the folders: one only, if there are no hosts. Notes a problem for each that cannot be
     /// opened.
     pub fn open(&self, stage: &mut Stage, path: &Path, settings: &Settings) -> Option<Opened> {
+        if let Err(error) = settings.check() {
+            stage.problem("header", Code::Usage, error.to_string());
+            return None;
+        }
         let files = open(stage, "path", path, settings.clone());
         if self.hosts.is_empty() {
             return files.map(Opened::Folder);

@@ -24,9 +24,10 @@ impl Place {
         place
     }
 
-    /// Writes the file anew.
-    pub(crate) fn write(&self, sections: &str) {
-        let text = format!("[control]\nsocket = \"control.sock\"\n{sections}");
+    /// Writes the file anew. What stands before all sections stays there.
+    pub(crate) fn write(&self, text: &str) {
+        let (before, sections) = text.split_at(text.find('[').unwrap_or(0));
+        let text = format!("{before}[control]\nsocket = \"control.sock\"\n{sections}");
         fs::write(self.file(), text).expect("a file");
     }
 
@@ -98,15 +99,22 @@ pub(crate) fn keep(stream: &mut (impl Read + Write), target: &str) -> u16 {
 
 #[test]
 fn a_reload_keeps_connections_opens_and_drains() {
+    for before in ["", "workers = 2\n"] {
+        keeps_opens_and_drains(before);
+    }
+}
+
+fn keeps_opens_and_drains(before: &str) {
     let (stays, goes, comes) = (free_port(), free_port(), free_port());
-    let place = Place::new(&(web(stays, "") + &web(goes, "name = \"other\"")));
+    let before = before.to_owned();
+    let place = Place::new(&(before.clone() + &web(stays, "") + &web(goes, "name = \"other\"")));
     let mut running = place.run();
     running.line(&format!("127.0.0.1:{goes}"));
     let (mut kept, mut idle) = (connect(local(stays)), connect(local(goes)));
     assert_eq!((keep(&mut kept, "/hello.txt"), keep(&mut idle, "/hello.txt")), (200, 200));
     assert_eq!(keep(&mut kept, "/.hidden"), 404);
 
-    place.write(&(web(stays, "dotfiles = true") + &web(comes, "name = \"new\"")));
+    place.write(&(before + &web(stays, "dotfiles = true") + &web(comes, "name = \"new\"")));
     let ended = place.reload();
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
     let lines: Vec<&str> = ended.out.lines().collect();

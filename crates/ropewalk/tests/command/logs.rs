@@ -77,6 +77,10 @@ fn access(format: &str) -> Vec<String> {
     let stdout = BufReader::new(running.stdout());
     get(address, "/hello.txt");
     get(address, "/absent?a=%22");
+    // Refused by the server itself.
+    let mut stream = connect(address);
+    stream.write_all(b"NON\"SENSE\r\n\r\n").expect("it listens");
+    stream.read_to_end(&mut Vec::new()).expect("an answer");
     assert_eq!(running.stop().code, Some(0));
     stdout.lines().collect::<Result<_, _>>().expect("text")
 }
@@ -84,10 +88,11 @@ fn access(format: &str) -> Vec<String> {
 #[test]
 fn combined_lines() {
     let lines = access("combined");
-    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines.len(), 3, "{lines:?}");
     for (line, middle) in lines.iter().zip([
         " +0000] \"GET /hello.txt HTTP/1.1\" 200 ",
         " +0000] \"GET /absent?a=%22 HTTP/1.1\" 404 ",
+        " +0000] \"NON\\\"SENSE\" 400 ",
     ]) {
         assert!(line.starts_with("127.0.0.1 - - ["), "{line}");
         assert!(line.contains(middle), "{line}");
@@ -98,12 +103,15 @@ fn combined_lines() {
 #[test]
 fn json_lines() {
     let lines = access("json");
-    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    let refused = json(&lines[2]);
+    assert_eq!((&refused["line"], &refused["status"]), (&"NON\\\"SENSE".into(), &400.into()));
+    assert!(refused.get("method").is_none() && refused.get("target").is_none(), "{refused}");
     for (line, (target, status)) in lines.iter().zip([("/hello.txt", 200), ("/absent?a=%22", 404)])
     {
         let line = json(line);
         assert_eq!((&line["method"], &line["target"]), (&"GET".into(), &target.into()));
-        assert_eq!(line["status"], status);
+        assert_eq!((&line["status"], &line["host"]), (&status.into(), &"localhost".into()));
         assert!(line["ts"].as_f64().is_some_and(|ts| ts > 1.7e9), "{line}");
         assert!(line["bytes"].is_u64() && line["took"].is_f64() && line["connection"].is_u64());
     }

@@ -3,6 +3,7 @@
 mod daemon;
 mod errors;
 mod forward;
+mod get;
 mod harness;
 mod logs;
 mod own;

@@ -2,7 +2,7 @@
 //! it needs.
 
 use bytes::Bytes;
-use http::header;
+use http::header::{self, HeaderMap};
 use http::{Method, Request, Uri, Version};
 use ropewalk_core::Output;
 
@@ -56,6 +56,41 @@ impl Client {
 
     /// A request's head.
     fn head(&mut self, request: &Request<BodyLength>, output: &mut Output) -> Result<()> {
+        let line = Line {
+            method: request.method(),
+            target: request.uri(),
+            version: request.version(),
+            host: request.uri().authority().map(|authority| authority.as_str().as_bytes()),
+        };
+        self.say(&line, &[request.headers()], *request.body(), output)
+    }
+
+    /// Begins a request that the caller has in parts: as [`Outgoing::Head`], and with less ado.
+    /// `fields` are the request's own, and then those for which it has none.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`], as for `Outgoing::Head`.
+    #[cfg(feature = "io")]
+    pub(crate) fn begin_request(
+        &mut self,
+        line: &Line<'_>,
+        fields: &[&HeaderMap],
+        length: BodyLength,
+        output: &mut Output,
+    ) -> Result<()> {
+        if self.writing.is_some() {
+            return Err(Error::Misuse(Misuse::Order));
+        }
+        self.say(line, fields, length, output)
+    }
+
+    fn say(
+        &mut self,
+        line: &Line<'_>,
+        fields: &[&HeaderMap],
+        length: BodyLength,
+        output: &mut Output,
+    ) -> Result<()> {
         if self.end != Ending::Kept {
             return Err(Error::Misuse(Misuse::Over));
         }
@@ -66,37 +101,41 @@ impl Client {
         if self.under_way.iter().any(|asked| asked.connect || asked.upgrade) {
             return Err(Error::Misuse(Misuse::Order));
         }
-        let fields = declared(request.headers())?;
-        let http10 = request.version() == Version::HTTP_10;
+        let own = fields.first().copied();
+        let declared = own.map(declared).transpose()?.unwrap_or_default();
+        let http10 = line.version == Version::HTTP_10;
         let asked = Asked {
-            head: *request.method() == Method::HEAD,
-            connect: *request.method() == Method::CONNECT,
-            upgrade: fields.upgrade && !http10,
+            head: *line.method == Method::HEAD,
+            connect: *line.method == Method::CONNECT,
+            upgrade: declared.upgrade && !http10,
         };
-        let host = host(request, &fields)?;
-        let framing = framing(request, &fields, asked.connect)?;
+        let host = line.host(own, &declared)?;
+        let framing = line.framing(length, &declared)?;
 
         output.reserve(256);
-        emit::request_line(request.method(), request.uri(), request.version(), output);
+        emit::request_line(line.method, line.target, line.version, output);
         if let Some(host) = host {
             output.put(b"host: ");
             output.put(host);
             output.put(emit::CRLF);
         }
-        for (name, value) in request.headers() {
-            if *name != header::CONTENT_LENGTH {
-                emit::field(name, value, output);
+        for (at, map) in fields.iter().enumerate() {
+            for (name, value) in *map {
+                let said = fields[..at].iter().any(|before| before.contains_key(name));
+                if *name != header::CONTENT_LENGTH && !said {
+                    emit::field(name, value, output);
+                }
             }
         }
         match framing {
-            Framing::Length(length) if length > 0 || usually_has_content(request.method()) => {
+            Framing::Length(length) if length > 0 || usually_has_content(line.method) => {
                 emit::content_length(length, output);
             }
             Framing::Chunked => output.put(b"transfer-encoding: chunked\r\n"),
             _ => {}
         }
         output.put(emit::CRLF);
-        if fields.close || http10 && !fields.keep_alive {
+        if declared.close || http10 && !declared.keep_alive {
             self.end = Ending::LastSent;
         }
         self.under_way.push_back(asked);
@@ -105,22 +144,57 @@ impl Client {
     }
 }
 
-/// The `Host` that must be added (RFC 9112 §3.2), and whether the target is one that its method may
-/// have. Userinfo is refused rather than sent.
-fn host<'a>(request: &'a Request<BodyLength>, fields: &Declared) -> Result<Option<&'a [u8]>> {
-    let refuse = Err(Error::Misuse(Misuse::Target));
-    let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
-    if !is_target(request.method(), request.uri())
-        || authority.is_some_and(|authority| !parse::is_host(authority))
-        || request.headers().get(header::HOST).is_some_and(|host| !parse::is_host(host.as_bytes()))
-    {
-        return refuse;
+/// What a request begins with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) target: &'a Uri,
+    pub(crate) version: Version,
+    /// What `Host` says if the fields do not.
+    pub(crate) host: Option<&'a [u8]>,
+}
+
+impl<'a> Line<'a> {
+    /// The `Host` that must be added (RFC 9112 §3.2), and whether the target is one that its method
+    /// may have. Userinfo is refused rather than sent.
+    fn host(&self, fields: Option<&HeaderMap>, declared: &Declared) -> Result<Option<&'a [u8]>> {
+        let refuse = Err(Error::Misuse(Misuse::Target));
+        let bad = |host: &[u8]| !parse::is_host(host);
+        let authority = self.target.authority().map(|authority| authority.as_str().as_bytes());
+        let given = fields.and_then(|fields| fields.get(header::HOST));
+        if !is_target(self.method, self.target)
+            || self.host.is_some_and(bad)
+            || authority.is_some_and(bad)
+            || given.is_some_and(|host| bad(host.as_bytes()))
+        {
+            return refuse;
+        }
+        match self.host {
+            _ if declared.host => Ok(None),
+            Some(host) => Ok(Some(host)),
+            None if self.version == Version::HTTP_10 => Ok(None),
+            None => refuse,
+        }
     }
-    match authority {
-        _ if fields.host => Ok(None),
-        Some(authority) => Ok(Some(authority)),
-        None if request.version() == Version::HTTP_10 => Ok(None),
-        None => refuse,
+
+    /// The framing of a request (RFC 9112 §6.3).
+    fn framing(&self, length: BodyLength, fields: &Declared) -> Result<Framing> {
+        let length = match length {
+            BodyLength::Empty => Some(0),
+            BodyLength::Known(length) => Some(length),
+            BodyLength::Unknown => None,
+        };
+        match length {
+            _ if *self.method == Method::CONNECT && length != Some(0) => {
+                Err(Error::Misuse(Misuse::Framing))
+            }
+            None if self.version == Version::HTTP_10 => Err(Error::Misuse(Misuse::Version)),
+            None if fields.length.is_none() => Ok(Framing::Chunked),
+            Some(length) if fields.length.is_none_or(|declared| declared == length) => {
+                Ok(Framing::Length(length))
+            }
+            _ => Err(Error::Misuse(Misuse::Framing)),
+        }
     }
 }
 
@@ -137,24 +211,6 @@ fn is_target(method: &Method, uri: &Uri) -> bool {
         (None, None) => path.starts_with('/') || path == "*" && *method == Method::OPTIONS,
         (Some(_), Some(_)) => path.is_empty() || path.starts_with(['/', '?']),
         _ => false,
-    }
-}
-
-/// The framing of a request (RFC 9112 §6.3).
-fn framing(request: &Request<BodyLength>, fields: &Declared, connect: bool) -> Result<Framing> {
-    let length = match *request.body() {
-        BodyLength::Empty => Some(0),
-        BodyLength::Known(length) => Some(length),
-        BodyLength::Unknown => None,
-    };
-    match length {
-        _ if connect && length != Some(0) => Err(Error::Misuse(Misuse::Framing)),
-        None if request.version() == Version::HTTP_10 => Err(Error::Misuse(Misuse::Version)),
-        None if fields.length.is_none() => Ok(Framing::Chunked),
-        Some(length) if fields.length.is_none_or(|declared| declared == length) => {
-            Ok(Framing::Length(length))
-        }
-        _ => Err(Error::Misuse(Misuse::Framing)),
     }
 }
 
