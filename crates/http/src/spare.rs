@@ -14,9 +14,11 @@ thread_local! {
     static MAP: Cell<Option<HeaderMap>> = const { Cell::new(None) };
 }
 
-/// The spare map of a thread, for as long as one has it in hand.
+/// The spare map of a thread, for as long as one has it in hand: the server's loop does.
+#[cfg(feature = "io")]
 pub(crate) struct Spare(HeaderMap);
 
+#[cfg(feature = "io")]
 impl Spare {
     /// The thread's, or none yet.
     pub(crate) fn take() -> Self {
@@ -40,6 +42,7 @@ impl Spare {
     }
 }
 
+#[cfg(feature = "io")]
 impl Drop for Spare {
     fn drop(&mut self) {
         if self.0.capacity() > 0 {

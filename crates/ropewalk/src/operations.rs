@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `ropewalk run` and the commands of services call these in order; the modules that do the work are
-//! [`privileges`], [`pidfile`], [`notify`](crate::notify), [`logfile`], [`metrics`](crate::metrics) and
+//! [`privileges`], [`pidfile`](crate::pidfile), [`notify`](crate::notify), [`logfile`](crate::logfile), [`metrics`](crate::metrics) and
 //! [`upgrade`], and can be used without this one.
 
 use std::path::{Path, PathBuf};
