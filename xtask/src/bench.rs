@@ -24,6 +24,9 @@ use crate::process::Scratch;
 pub use measure::{Measured, Scenario, Series};
 use report::Page;
 
+/// How many rounds are measured unless told.
+const ROUNDS: usize = 15;
+
 #[derive(Args)]
 pub struct Options {
     /// What to measure: all of it when nothing is named
@@ -31,6 +34,9 @@ pub struct Options {
     /// Two rounds instead of fifteen: to see that it works, not to quote
     #[arg(long)]
     quick: bool,
+    /// How many rounds are measured
+    #[arg(long, value_name = "N", conflicts_with = "quick", default_value_t = ROUNDS)]
+    rounds: usize,
     /// Install nothing; what is missing is left out
     #[arg(long)]
     no_install: bool,
@@ -75,7 +81,8 @@ pub struct Plan {
 
 impl Plan {
     fn new(options: &Options) -> Result<Self> {
-        let (rounds, seconds, idle) = if options.quick { (2, 1, 1000) } else { (15, 1, 10_000) };
+        let (rounds, seconds, idle) =
+            if options.quick { (2, 1, 1000) } else { (options.rounds.max(1), 1, 10_000) };
         println!("building");
         let release = cargo::build(true, &["--package", "peer-hyper", "--package", "peer-load"])?;
         let ropewalk = match &options.binary {

@@ -85,8 +85,12 @@ impl Page {
     fn text(&self) -> String {
         let (name, rounds) = (self.name, self.rounds);
         let mut text = format!("# {}\n\n", self.title);
-        let quick = if self.quick { " --quick" } else { "" };
-        text += &format!("Written by `cargo xtask bench {name}{quick}`. {}\n\n", self.about);
+        let how = match rounds {
+            _ if self.quick => " --quick".to_owned(),
+            super::ROUNDS => String::new(),
+            rounds => format!(" --rounds {rounds}"),
+        };
+        text += &format!("Written by `cargo xtask bench {name}{how}`. {}\n\n", self.about);
         text += &format!(
             "Each server is loaded once a round, alternately, {rounds} rounds after one to warm up; \
              figures are medians, the least and the most beside them. CPU is user and system time of \
