@@ -200,7 +200,7 @@ impl Get {
 
     /// Asks once.
     async fn attempt(&mut self) -> Result<(), Trouble> {
-        let begun = self.target.begin()?;
+        let begun = self.target.begin(self.request.has_range())?;
         let ask = self.request.ask(&self.client)?;
         let response = match ask.headers(begun.fields()).await {
             Ok(response) => response,
@@ -226,6 +226,11 @@ impl Get {
         }
         if !status.is_success() {
             let trouble = self.refused(response).await;
+            // Whoever goes on would be refused again.
+            if status == StatusCode::RANGE_NOT_SATISFIABLE {
+                begun.discard();
+                return Err(trouble);
+            }
             return Err(Trouble { failure: begun.left(trouble.failure), ..trouble });
         }
         let bar = !self.quiet && io::stderr().is_terminal();

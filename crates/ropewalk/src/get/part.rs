@@ -70,6 +70,11 @@ impl Part {
         self.len
     }
 
+    /// Whether what is written can be taken back.
+    pub(super) fn is_regular(&self) -> bool {
+        self.regular
+    }
+
     /// Which version it is a part of.
     pub(super) fn validator(&self) -> Option<HeaderValue> {
         let mut value = [0; 256];

@@ -189,6 +189,11 @@ impl Request {
         Ok(Self { url, method, fields, login: args.user, version, source })
     }
 
+    /// Whether the caller asks for a range by a field of their own.
+    pub(super) fn has_range(&self) -> bool {
+        self.fields.contains_key(http::header::RANGE)
+    }
+
     /// The request, once more if need be.
     pub(super) fn ask(&mut self, client: &Client) -> Result<Ask, Failure> {
         let mut ask = client

@@ -60,8 +60,8 @@ impl Target {
         }
     }
 
-    /// Opens what is to be written.
-    pub(super) fn begin(&self) -> Result<Begun, Failure> {
+    /// Opens what is to be written; `ranged` if the request names a range already.
+    pub(super) fn begin(&self, ranged: bool) -> Result<Begun, Failure> {
         let mut fields = HeaderMap::new();
         let (into, from) = match self {
             Self::Nowhere => (Into::Nothing, 0),
@@ -79,7 +79,7 @@ impl Target {
             let range = format!("bytes={from}-");
             fields.insert(RANGE, range.try_into().expect("digits are a field's value"));
         }
-        Ok(Begun { into, from, fields })
+        Ok(Begun { into, from, fields, ranged })
     }
 }
 
@@ -112,6 +112,8 @@ pub(super) struct Begun {
     into: Into,
     from: u64,
     fields: HeaderMap,
+    /// The caller asks for a range by a field of their own.
+    ranged: bool,
 }
 
 /// Why an attempt failed, and whether that may pass.
@@ -154,6 +156,8 @@ impl Begun {
             Into::Part(_) if bar => progress(self.from, content.missing()),
             _ => ProgressBar::hidden(),
         };
+        // What has gone to a pipe or a device cannot be taken back.
+        let lasts = matches!(&self.into, Into::Part(part) if part.is_regular());
         let mut printed = false;
         loop {
             let data = match content.next().await {
@@ -172,6 +176,7 @@ impl Begun {
                 Into::Output if !print(&data).map_err(lasting)? => return Ok(()),
                 Into::Output => printed = true,
                 Into::Part(part) => {
+                    printed = !lasts;
                     if let Err(failure) = part.write(&data) {
                         bar.abandon();
                         return Err(lasting(self.left(failure)));
@@ -192,8 +197,12 @@ impl Begun {
     ) -> Result<(), Failure> {
         let url = content.url();
         let partial = status == StatusCode::PARTIAL_CONTENT && self.fields.contains_key(RANGE);
-        if partial && first_byte(fields) != Some(self.from) {
+        if partial && !is_the_rest(fields, self.from) {
             let what = format!("{url}: the server sends another range than was asked for");
+            return Err(Failure::new(Code::Protocol, what));
+        }
+        if status == StatusCode::PARTIAL_CONTENT && !partial && !self.ranged {
+            let what = format!("{url}: the server sends a part of it, and was asked for all");
             return Err(Failure::new(Code::Protocol, what));
         }
         match &mut self.into {
@@ -242,11 +251,18 @@ fn print(data: &[u8]) -> Result<bool, Failure> {
     }
 }
 
-/// The first byte of `Content-Range: bytes FIRST-LAST/LENGTH`.
-fn first_byte(fields: &HeaderMap) -> Option<u64> {
-    let range = fields.get(CONTENT_RANGE)?.to_str().ok()?;
-    let (first, _) = range.strip_prefix("bytes ")?.split_once('-')?;
-    first.parse().ok()
+/// Whether `Content-Range: bytes FIRST-LAST/LENGTH` goes from this byte to the end: a server may send
+/// less than it was asked for (RFC 9110 §15.3.7), and that would not be a whole file.
+fn is_the_rest(fields: &HeaderMap, from: u64) -> bool {
+    let parse = || {
+        let range = fields.get(CONTENT_RANGE)?.to_str().ok()?;
+        let (first, rest) = range.strip_prefix("bytes ")?.split_once('-')?;
+        let (last, length) = rest.split_once('/')?;
+        let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+        let ends = length == "*" || last.checked_add(1) == length.parse().ok();
+        Some(first == from && ends)
+    };
+    parse().unwrap_or(false)
 }
 
 /// What tells this version from others for certain (RFC 9110 §13.1.5): a strong entity tag, or a date
@@ -296,6 +312,24 @@ mod tests {
             let found = remote_name(url).ok();
             assert_eq!(found.as_deref(), name.map(Path::new), "{url}");
         }
+    }
+
+    #[test]
+    fn rests() {
+        for (said, from, expected) in [
+            ("bytes 5-8/9", 5, true),
+            ("bytes 5-8/*", 5, true),
+            ("bytes 4-8/9", 5, false),
+            ("bytes 5-7/9", 5, false),
+            ("bytes 5-18446744073709551615/9", 5, false),
+            ("bytes */9", 5, false),
+            ("5-8/9", 5, false),
+        ] {
+            let value = HeaderValue::from_str(said).expect("a value");
+            let fields = HeaderMap::from_iter([(CONTENT_RANGE, value)]);
+            assert_eq!(is_the_rest(&fields, from), expected, "{said}");
+        }
+        assert!(!is_the_rest(&HeaderMap::new(), 0));
     }
 
     #[test]

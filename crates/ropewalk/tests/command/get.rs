@@ -72,6 +72,7 @@ fn what_is_printed_and_the_exit_code() {
     let missing = "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nno!\n";
     let away = "HTTP/1.1 302 Found\r\nLocation: /else\r\nContent-Length: 0\r\n\r\n";
     let cut = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
+    let part = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-4/9\r\nContent-Length: 5\r\n\r\nhello";
     #[rustfmt::skip]
     let table: &[(&str, &[&str], i32, &str, &str)] = &[
         (OK, &[], 0, "hello", ""),
@@ -82,6 +83,9 @@ fn what_is_printed_and_the_exit_code() {
         (missing, &["--fail-with-body"], 66, "no!\n", "404"),
         (away, &["--max-redirects", "0"], 76, "", "the server answered 302 Found: it is at /else"),
         (cut, &[], 75, "hello", "cut short: 4 bytes are missing"),
+        (part, &[], 76, "", "a part of it, and was asked for all"),
+        (part, &["-H", "Range: bytes=0-4"], 0, "hello", ""),
+        (cut, &["-o", "/dev/stdout", "--retry", "1"], 75, "hello", "cut short"),
         ("rubbish\r\n\r\n", &[], 76, "", "a start line that is none"),
         ("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", &[], 75, "", "503"),
         ("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", &[], 77, "", "--user"),
