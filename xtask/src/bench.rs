@@ -126,7 +126,9 @@ pub fn run(options: &Options) -> Result<bool> {
             Suite::HttpTls => ("http-tls", tls::TITLE, tls::ABOUT, tls::measure(&plan, files)?),
         };
         let quick = options.quick;
-        let page = Page { name, title, about, scenarios, goals, rounds: plan.rounds, quick };
+        let loads = if *suite == Suite::Core { core::loads(&plan) } else { plan.rounds };
+        let rounds = plan.rounds;
+        let page = Page { name, title, about, scenarios, goals, rounds, loads, quick };
         println!("\n{}", page.tables());
         println!("{name}: measured in {:.0} s", start.elapsed().as_secs_f32());
         if !options.no_write && options.only.is_none() {

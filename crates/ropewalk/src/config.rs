@@ -14,7 +14,8 @@ mod reference;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,6 +35,9 @@ pub(crate) use reference::reference;
 
 /// What the file is called unless said otherwise.
 pub const FILE: &str = "ropewalk.toml";
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 4 * 1024 * 1024;
 
 /// For how long busy connections may go on, unless said otherwise.
 const GRACE: Duration = Duration::from_secs(30);
@@ -133,9 +137,9 @@ impl Config {
     /// # Errors
     /// All that is wrong with it, in the order of lines.
     pub(crate) fn read(path: &Path, kinds: &[Entry]) -> Result<Self, Vec<Failure>> {
-        let text = fs::read_to_string(path).map_err(|error| {
+        let text = read_text(path).map_err(|error| {
             let help = match error.kind() {
-                std::io::ErrorKind::NotFound => "; `ropewalk init` writes one",
+                io::ErrorKind::NotFound => "; `ropewalk init` writes one",
                 _ => "",
             };
             let what = format!("cannot read {}: {error}{help}", path.display());
@@ -160,6 +164,17 @@ impl Config {
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.services.iter().map(|service| service.name.as_str())
     }
+}
+
+/// The text of a file that is not endless, as a device may be.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST {
+        let what = format!("it has more than {LARGEST} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    Ok(text)
 }
 
 /// Gives names to the services that have none.
@@ -188,7 +203,7 @@ fn named(mut services: Vec<Service>) -> Result<Vec<Service>, Vec<Failure>> {
 
 /// The control socket that a file names, however wrong the rest of it is.
 pub(crate) fn control_of(path: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(path).ok()?;
+    let text = read_text(path).ok()?;
     let (table, _) = toml::de::DeTable::parse_recoverable(&text);
     let socket = table.get_ref().get("control")?.get_ref().get("socket")?.get_ref().as_str()?;
     // Relative to the file, as all that is in it.

@@ -14,7 +14,7 @@ mod handler;
 mod running;
 mod succession;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -106,7 +106,7 @@ pub(crate) fn rehearse(config: &Config, registry: &Registry) -> Vec<Failure> {
         services: config.services.len(),
         wire: false,
         open: Vec::new(),
-        seen: HashSet::new(),
+        seen: Vec::new(),
         ending: Ending::default(),
         metrics: None,
         logs: Logs::default(),
@@ -282,7 +282,7 @@ impl Daemon {
             services: config.services.len(),
             wire: config.globals.log.wire,
             open: state.running.iter().flat_map(Running::sockets).collect(),
-            seen: HashSet::new(),
+            seen: Vec::new(),
             ending: self.ending.clone(),
             metrics: config.globals.metrics.listen.as_ref().map(|_| self.metrics.clone()),
             logs: self.process.logs().clone(),

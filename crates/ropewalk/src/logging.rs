@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tracing::{Event, Level, Subscriber, error};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -167,10 +168,14 @@ fn filter(global: &Global) -> Result<EnvFilter, Failure> {
 }
 
 fn understood(levels: &str) -> Result<EnvFilter, String> {
-    EnvFilter::try_new(levels).map_err(|error| {
-        let help = "write a level (error, warn, info, debug, trace), or TARGET=LEVEL, with commas";
-        format!("{error}: {help}")
-    })
+    let help = "write a level (error, warn, info, debug, trace), or TARGET=LEVEL, with commas";
+    // A word alone would be taken for a target all of whose levels are wanted.
+    for part in levels.split(',').map(str::trim).filter(|part| !part.contains(['=', '['])) {
+        if part.parse::<LevelFilter>().is_err() {
+            return Err(format!("`{part}` is no level: {help}"));
+        }
+    }
+    EnvFilter::try_new(levels).map_err(|error| format!("{error}: {help}"))
 }
 
 /// Text: notices bare, all else as usual.

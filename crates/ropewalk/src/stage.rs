@@ -9,14 +9,13 @@
 //! who asks for the same address gets the same socket.
 
 use std::any::Any as Anything;
-use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ropewalk_core::endpoint::{Bound, Certificate, Endpoint, Leaf, Registry, Wrapper};
+use ropewalk_core::endpoint::{Bound, Certificate, Endpoint, Host, Leaf, Registry, Wrapper};
 use ropewalk_core::factory::Tally;
 use ropewalk_core::{Address, BoxError, Factory, Listening, Reactor, Stopping};
 
@@ -54,9 +53,8 @@ pub(crate) struct Scene {
     pub(crate) wire: bool,
     /// Sockets that are open, by the leaf of their endpoint; each can be taken once.
     pub(crate) open: Vec<(String, Arc<Bound>)>,
-    /// Addresses that somebody has asked for already, when it is only to be found out what is wrong:
-    /// otherwise the system says so.
-    pub(crate) seen: HashSet<String>,
+    /// Where somebody has asked to listen already.
+    pub(crate) seen: Vec<(String, Leaf)>,
     pub(crate) ending: Ending,
     /// Where requests are counted, if somebody may ask for figures.
     pub(crate) metrics: Option<Metrics>,
@@ -232,6 +230,9 @@ impl Stage {
                     io::ErrorKind::AddrInUse if self.scene.has_port(&endpoint) => {
                         " (it is open under another description, which only a restart can change)"
                     }
+                    io::ErrorKind::AddrInUse if self.scene.is_taken(&endpoint) => {
+                        " (another listener of this command has it)"
+                    }
                     _ => "",
                 };
                 self.problem(key, failure.code(), format!("{failure}{ours}"));
@@ -358,12 +359,25 @@ impl Stage {
 
 impl Scene {
     fn rehearse(&mut self, endpoint: &Endpoint) -> io::Result<()> {
-        let any = matches!(endpoint.leaf(), Leaf::Tcp(tcp) if tcp.port == 0);
-        if !any && !self.seen.insert(self.leaf(endpoint)) {
+        if self.is_taken(endpoint) {
             let what = format!("{}: named before in this file", endpoint.redacted());
             return Err(io::Error::new(io::ErrorKind::AddrInUse, what));
         }
+        self.seen.push((self.leaf(endpoint), endpoint.leaf().clone()));
         endpoint.rehearse()
+    }
+
+    /// Whether somebody has asked for the same place already, or for one that has it in it.
+    fn is_taken(&self, endpoint: &Endpoint) -> bool {
+        let text = self.leaf(endpoint);
+        self.seen.iter().any(|(seen, other)| match (other, endpoint.leaf()) {
+            (Leaf::Tcp(one), Leaf::Tcp(other)) => {
+                let shared = one.reuseport && other.reuseport;
+                let hosts = one.host == other.host || is_any(&one.host) || is_any(&other.host);
+                one.port != 0 && one.port == other.port && hosts && !shared
+            }
+            _ => *seen == text,
+        })
     }
 
     /// Whether one of the open sockets has the port of an endpoint.
@@ -388,9 +402,19 @@ impl Scene {
             return Ok(Open { endpoint: endpoint.clone(), leaf, bound, before: Some(before) });
         }
         let mut bound = endpoint.bind()?;
+        self.seen.push((leaf.clone(), endpoint.leaf().clone()));
         // Now, while we may: later there may be no privilege to bind the port again.
         bound.spread(self.workers)?;
         Ok(Open { endpoint: endpoint.clone(), leaf, bound: Arc::new(bound), before: None })
+    }
+}
+
+/// Whether a host stands for all addresses.
+fn is_any(host: &Host) -> bool {
+    match host {
+        Host::Any => true,
+        Host::Ip(ip) => ip.is_unspecified(),
+        Host::Name(_) => false,
     }
 }
 

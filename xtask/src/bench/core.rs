@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::machine::pinned;
-use super::measure::{Done, Scenario, Server, alternate};
+use super::measure::{Done, Scenario, Server, alternate_times};
 use super::report::{Bound, Goal};
 use super::{Plan, Suited};
 use crate::cargo;
@@ -21,6 +21,15 @@ and the echo.";
 
 const BYTES: (&str, &str) = ("ropewalk Raw", "bare tokio loop");
 const LINES: (&str, &str) = ("ropewalk Lines", "tokio-util Framed");
+
+/// Of one load.
+const SECONDS: f64 = 0.2;
+
+/// How many loads each server gets: many short ones, because what is to be told apart is a few percent,
+/// and the machine is slow or fast for longer than one of them.
+pub fn loads(plan: &Plan) -> usize {
+    plan.rounds * 8
+}
 
 pub fn measure(plan: &Plan) -> Suited {
     cargo::build(true, &["--package", "peer-echo"])?;
@@ -37,9 +46,10 @@ pub fn measure(plan: &Plan) -> Suited {
             let mode = if kind == "bytes" { "raw" } else { "lines" };
             let servers =
                 [start(plan, ours, "echo-ours", &[mode])?, start(plan, theirs, program, &[])?];
-            let (results, failed) =
-                alternate(plan, &servers, |server, seconds| load(plan, server, in_flight, seconds));
-            let command = format!("`load-echo ADDRESS {in_flight} {}`", plan.seconds);
+            let (results, failed) = alternate_times(loads(plan), &servers, |server, _| {
+                load(plan, server, in_flight)
+            });
+            let command = format!("`load-echo ADDRESS {in_flight} {SECONDS}`");
             let note = [command].into_iter().chain(failed).collect::<Vec<_>>().join("; ");
             scenarios.push(Scenario { title, unit: "message", note, results });
         }
@@ -56,10 +66,10 @@ fn start(plan: &Plan, name: &str, program: &str, more: &[&str]) -> Result<Server
     Server::start((name, ""), address, &command, &[port], plan.scratch.path())
 }
 
-fn load(plan: &Plan, server: &Server, in_flight: u32, seconds: u32) -> Result<Done> {
+fn load(plan: &Plan, server: &Server, in_flight: u32) -> Result<Done> {
     let mut command = Command::new(plan.release.join("load-echo"));
-    command.args([&server.target, &in_flight.to_string(), &seconds.to_string()]);
-    let limit = Duration::from_secs(u64::from(seconds) + 20);
+    command.args([&server.target, &in_flight.to_string(), &SECONDS.to_string()]);
+    let limit = Duration::from_secs(20);
     let out = run(&pinned(1, &command), limit)?.ok("load-echo")?.out();
     let (work, seconds) = out.trim().split_once(' ').context("load-echo printed no figures")?;
     Ok(Done { work: work.parse()?, seconds: seconds.parse()? })

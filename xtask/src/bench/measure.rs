@@ -121,12 +121,24 @@ impl Scenario {
     }
 }
 
-/// Loads each server once a round, for so many seconds, the first one another each time, and measures each load. A server
-/// that fails is left out of the rest, and that is said.
+/// Loads each server once a round, for so many seconds, the first one another each time, and measures
+/// each load. A server that fails is left out of the rest, and that is said.
 pub fn alternate(
     plan: &Plan,
     servers: &[Server],
     mut load: impl FnMut(&Server, u32) -> Result<Done>,
+) -> (Vec<Measured>, Vec<String>) {
+    alternate_times(plan.rounds, servers, |server, warming| {
+        load(server, if warming { 1 } else { plan.seconds })
+    })
+}
+
+/// [`alternate`], with so many rounds. The load is told whether it only warms up: the first round does,
+/// and is not kept.
+pub fn alternate_times(
+    rounds: usize,
+    servers: &[Server],
+    mut load: impl FnMut(&Server, bool) -> Result<Done>,
 ) -> (Vec<Measured>, Vec<String>) {
     let mut failed: Vec<String> = Vec::new();
     let mut results: Vec<Measured> = servers
@@ -139,16 +151,14 @@ pub fn alternate(
             peak: 0,
         })
         .collect();
-    // The first round warms up, is short and not kept.
-    for round in 0..=plan.rounds {
-        let seconds = if round == 0 { 1 } else { plan.seconds };
+    for round in 0..=rounds {
         for step in 0..servers.len() {
             let index = (round + step) % servers.len();
             let (server, result) = (&servers[index], &mut results[index]);
             if failed.iter().any(|line| line.starts_with(&server.name)) {
                 continue;
             }
-            match once(server, |server| load(server, seconds)) {
+            match once(server, |server| load(server, round == 0)) {
                 Ok(_) if round == 0 => {}
                 Ok((done, cpu)) => {
                     result.rate.0.push(done.work / done.seconds);

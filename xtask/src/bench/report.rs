@@ -49,6 +49,8 @@ pub struct Page {
     pub scenarios: Vec<Scenario>,
     pub goals: Vec<Goal>,
     pub rounds: usize,
+    /// How often each server was loaded.
+    pub loads: usize,
     pub quick: bool,
 }
 
@@ -83,7 +85,7 @@ impl Page {
     }
 
     fn text(&self) -> String {
-        let (name, rounds) = (self.name, self.rounds);
+        let (name, rounds, loads) = (self.name, self.rounds, self.loads);
         let mut text = format!("# {}\n\n", self.title);
         let how = match rounds {
             _ if self.quick => " --quick".to_owned(),
@@ -92,7 +94,7 @@ impl Page {
         };
         text += &format!("Written by `cargo xtask bench {name}{how}`. {}\n\n", self.about);
         text += &format!(
-            "Each server is loaded once a round, alternately, {rounds} rounds after one to warm up; \
+            "Each server is loaded once a round, alternately, {loads} rounds after one to warm up; \
              figures are medians, the least and the most beside them. CPU is user and system time of \
              the server's processes from /proc, divided by the units of work its load counted. \
              *Ours ÷ this* compares the CPU of the first line with that of the line, round by round, \

@@ -101,6 +101,7 @@ fn what_cannot_be_is_told_too() {
         ],
     );
     check("[log]\nlevel = \"loud=very\"\n[[web]]\n", &["r.toml:2: log.level: "]);
+    check("[log]\nlevel = \"loud\"\n[[web]]\n", &["r.toml:2: log.level: `loud` is no level"]);
     check(
         "[[web]]\nlisten = [\"tls:0:cert=self-signed\"]\ntls = \"self-signed\"\n",
         &["r.toml:2: web.listen[0]: tls:tcp:*:0"],
@@ -117,6 +118,10 @@ fn what_cannot_be_is_told_too() {
     );
     check(
         "[[web]]\nlisten = [\"1\", \"0\", \"0\"]\n[[web]]\nlisten = [\"tcp:1\"]\n",
+        &["r.toml:4: web.listen[0]: tcp:*:1: named before"],
+    );
+    check(
+        "[[web]]\nlisten = [\"tcp:127.0.0.1:1\", \"tcp:127.0.0.2:1\"]\n[[web]]\nlisten = [\"1\"]\n",
         &["r.toml:4: web.listen[0]: tcp:*:1: named before"],
     );
 }

@@ -105,14 +105,25 @@ impl Part {
     }
 
     pub(super) fn write(&mut self, data: &[u8]) -> Result<(), Failure> {
-        self.file.write_all(data).map_err(|error| cannot_write(&self.path, &error))?;
-        self.len += data.len() as u64;
+        let mut left = data;
+        while !left.is_empty() {
+            // Counted one by one: what was written before a disk was full is there.
+            match self.file.write(left) {
+                Ok(0) => return Err(cannot_write(&self.path, &io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    self.len += count as u64;
+                    left = &left[count..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(cannot_write(&self.path, &error)),
+            }
+        }
         Ok(())
     }
 
-    /// It is whole: it gets its name.
+    /// It is whole: it gets its name. The version stays noted, so that who goes on with the whole gets
+    /// another one from its beginning.
     pub(super) fn keep(self) -> Result<(), Failure> {
-        let _ = fremovexattr(&self.file, ATTRIBUTE);
         let Some(whole) = &self.whole else { return Ok(()) };
         fs::rename(&self.path, whole).map_err(|error| cannot_write(whole, &error))
     }
