@@ -24,7 +24,12 @@ thread_local! {
     /// The buffer that an output gave back last. A connection that waits holds none, and one that is
     /// woken need not ask the allocator.
     static COPIED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The same of its queue.
+    static SEGMENTS: Cell<VecDeque<Segment>> = const { Cell::new(VecDeque::new()) };
 }
+
+/// How many segments a queue may have room for that is kept for the next output.
+const SPARE_SEGMENTS: usize = 64;
 
 /// Both directions of a byte stream as plain data: the arguments of Twisted's `dataReceived` and
 /// `transport.write`.
@@ -168,7 +173,7 @@ impl Output {
         } else {
             self.len += bytes.len() as u64;
             self.seal();
-            self.segments.push_back(Segment::Bytes(bytes));
+            self.queue(Segment::Bytes(bytes));
         }
     }
 
@@ -177,7 +182,7 @@ impl Output {
         if region.len > 0 {
             self.len += region.len;
             self.seal();
-            self.segments.push_back(Segment::File(region));
+            self.queue(Segment::File(region));
         }
     }
 
@@ -268,7 +273,10 @@ impl Output {
             }
         }
         if self.segments.capacity() > 0 {
-            self.segments = VecDeque::new();
+            let segments = std::mem::take(&mut self.segments);
+            if segments.capacity() <= SPARE_SEGMENTS {
+                SEGMENTS.set(segments);
+            }
         }
     }
 
@@ -324,11 +332,18 @@ impl Output {
         Ok(all.freeze())
     }
 
+    fn queue(&mut self, segment: Segment) {
+        if self.segments.capacity() == 0 {
+            self.segments = SEGMENTS.take();
+        }
+        self.segments.push_back(segment);
+    }
+
     /// What was copied so far comes before the segment that follows.
     fn seal(&mut self) {
         let unsealed = self.copied.len() - self.sealed;
         if unsealed > 0 {
-            self.segments.push_back(Segment::Copied(unsealed));
+            self.queue(Segment::Copied(unsealed));
             self.sealed = self.copied.len();
         }
     }

@@ -46,9 +46,8 @@ pub fn measure(plan: &Plan) -> Suited {
             let mode = if kind == "bytes" { "raw" } else { "lines" };
             let servers =
                 [start(plan, ours, "echo-ours", &[mode])?, start(plan, theirs, program, &[])?];
-            let (results, failed) = alternate_times(loads(plan), &servers, |server, _| {
-                load(plan, server, in_flight)
-            });
+            let (results, failed) =
+                alternate_times(loads(plan), &servers, |server, _| load(plan, server, in_flight));
             let command = format!("`load-echo ADDRESS {in_flight} {SECONDS}`");
             let note = [command].into_iter().chain(failed).collect::<Vec<_>>().join("; ");
             scenarios.push(Scenario { title, unit: "message", note, results });

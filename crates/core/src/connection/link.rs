@@ -38,6 +38,8 @@ thread_local! {
     /// Where quiet connections read. Only what has come is then copied into a buffer of its size, so
     /// that a connection which waits holds no buffer at all.
     static READ: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The input buffer that a connection gave back last.
+    static INPUT: Cell<BytesMut> = Cell::default();
 }
 
 /// A wire, the transport it belongs to, and what is needed to move bytes between them.
@@ -276,7 +278,10 @@ impl Link {
         // A small buffer is kept, though what is split off it may be all that is left: when that is
         // dropped, the next read is made into it again without asking the allocator.
         if self.wire.input.is_empty() && self.wire.input.try_reclaim(KEPT) {
-            self.wire.input = BytesMut::new();
+            let input = std::mem::take(&mut self.wire.input);
+            if input.capacity() <= SCRATCH {
+                INPUT.set(input);
+            }
         }
     }
 
@@ -426,6 +431,15 @@ impl Link {
         let mut buffer = ReadBuf::new(&mut scratch[..room.min(SCRATCH)]);
         let read = Pin::new(&mut self.transport).poll_read(cx, &mut buffer);
         let count = buffer.filled().len();
+        if count > 0 && self.wire.input.is_empty() && !self.wire.input.try_reclaim(count) {
+            // One that fits: what is kept of what came keeps all of its buffer.
+            let spare = INPUT.take();
+            if (count..=4 * count).contains(&spare.capacity()) {
+                self.wire.input = spare;
+            } else {
+                INPUT.set(spare);
+            }
+        }
         self.wire.input.extend_from_slice(buffer.filled());
         self.busy = count == SCRATCH;
         READ.set(scratch);
