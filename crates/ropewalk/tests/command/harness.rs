@@ -247,3 +247,33 @@ pub(crate) fn closed_pipe() -> Stdio {
     drop(reader);
     writer.into()
 }
+
+/// What a service manager listens on, as systemd does.
+pub(crate) struct Manager {
+    name: String,
+    socket: std::os::unix::net::UnixDatagram,
+}
+
+impl Manager {
+    /// One of this name, which no other test has.
+    pub(crate) fn new(name: &str) -> Self {
+        use std::os::linux::net::SocketAddrExt as _;
+        let name = format!("ropewalk-{name}-{}", std::process::id());
+        let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("a name");
+        let socket = std::os::unix::net::UnixDatagram::bind_addr(&address).expect("a free name");
+        socket.set_read_timeout(Some(LIMIT)).expect("a socket");
+        Self { name, socket }
+    }
+
+    /// For `NOTIFY_SOCKET`.
+    pub(crate) fn address(&self) -> String {
+        format!("@{}", self.name)
+    }
+
+    /// The next thing that it is told.
+    pub(crate) fn hears(&self) -> String {
+        let mut buffer = [0; 500];
+        let length = self.socket.recv(&mut buffer).expect("it says something");
+        String::from_utf8(buffer[..length].to_vec()).expect("text")
+    }
+}

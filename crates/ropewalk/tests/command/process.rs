@@ -4,16 +4,14 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::harness::{Folder, LIMIT, Running, command, get, run, site, status, until};
+use crate::harness::{Folder, Manager, Running, command, get, run, site, status, until};
 
 /// A user that every system has, and that nothing belongs to.
 const NOBODY: u32 = 65534;
@@ -309,17 +307,10 @@ fn figures_are_shown() {
 fn the_service_manager_is_told() {
     let site = site();
     let root = site.join("site");
-    let name = format!("ropewalk-manager-{}", std::process::id());
-    let manager = UnixAddress::from_abstract_name(&name).expect("a name");
-    let manager = UnixDatagram::bind_addr(&manager).expect("a free name");
-    manager.set_read_timeout(Some(LIMIT)).expect("a socket");
-    let hears = || {
-        let mut buffer = [0; 500];
-        let length = manager.recv(&mut buffer).expect("it says something");
-        String::from_utf8(buffer[..length].to_vec()).expect("text")
-    };
+    let manager = Manager::new("manager");
+    let hears = || manager.hears();
     let mut command = command(&web(&root, &["--workers", "2"]));
-    command.env("NOTIFY_SOCKET", format!("@{name}")).env("WATCHDOG_USEC", "40000");
+    command.env("NOTIFY_SOCKET", manager.address()).env("WATCHDOG_USEC", "40000");
     command.env_remove("WATCHDOG_PID");
     let mut running = Running::spawn(&mut command);
     assert_eq!(hears(), "READY=1");

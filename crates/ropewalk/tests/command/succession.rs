@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
 use std::path::Path;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::daemon::{Place, keep};
-use crate::harness::{LIMIT, Running, command, connect, get, run, status, until};
+use crate::harness::{Manager, Running, command, connect, get, run, status, until};
 use crate::upgrade::Load;
 
 const FIGURES: &str = "[metrics]\nlisten = \"127.0.0.1:0\"\n";
@@ -305,18 +303,11 @@ fn logs_of_a_file_are_opened_anew_after_a_reload() {
 
 #[test]
 fn the_service_manager_is_told_of_reloads() {
-    let name = format!("ropewalk-reload-{}", std::process::id());
-    let manager = UnixAddress::from_abstract_name(&name).expect("a name");
-    let manager = UnixDatagram::bind_addr(&manager).expect("a free name");
-    manager.set_read_timeout(Some(LIMIT)).expect("a socket");
-    let hears = || {
-        let mut buffer = [0; 500];
-        let length = manager.recv(&mut buffer).expect("it says something");
-        String::from_utf8(buffer[..length].to_vec()).expect("text")
-    };
+    let manager = Manager::new("reload");
+    let hears = || manager.hears();
     let place = Place::new(&web("one", "127.0.0.1:0", ""));
     let mut command = command(&["run", &place.file(), "--log-format", "text"]);
-    let mut running = Running::spawn(command.env("NOTIFY_SOCKET", format!("@{name}")));
+    let mut running = Running::spawn(command.env("NOTIFY_SOCKET", manager.address()));
     assert_eq!(hears(), "READY=1");
     for more in ["dotfiles = true", "pth = \"x\""] {
         place.write(&web("one", "127.0.0.1:0", more));

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::harness::{
-    Folder, LIMIT, Running, ask, command, connect, get, run, site, status, until,
+    Folder, LIMIT, Manager, Running, ask, command, connect, get, run, site, status, until,
 };
 
 /// A server that may be replaced: it has a pidfile, and whoever holds that is ended when this is
@@ -329,18 +329,10 @@ fn dropped_privileges_stay_dropped() {
 
 #[test]
 fn the_service_manager_hears_who_is_the_main_process_now() {
-    use std::os::linux::net::SocketAddrExt;
-    let name = format!("ropewalk-upgrade-{}", std::process::id());
-    let manager = UnixAddress::from_abstract_name(&name).expect("a name");
-    let manager = UnixDatagram::bind_addr(&manager).expect("a free name");
-    manager.set_read_timeout(Some(LIMIT)).expect("a socket");
-    let hears = || {
-        let mut buffer = [0; 500];
-        let length = manager.recv(&mut buffer).expect("it says something");
-        String::from_utf8(buffer[..length].to_vec()).expect("text")
-    };
+    let manager = Manager::new("upgrade");
+    let hears = || manager.hears();
     let mut lineage = Lineage::start_as(env!("CARGO_BIN_EXE_ropewalk"), site(), |command| {
-        command.env("NOTIFY_SOCKET", format!("@{name}"));
+        command.env("NOTIFY_SOCKET", manager.address());
     });
     assert_eq!(hears(), "READY=1");
     lineage.upgrade();
